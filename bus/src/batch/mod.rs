@@ -1,0 +1,285 @@
+//! Batches: immutable columns of events of one kind, shared by everybody who looks at them.
+//!
+//! A batch has exactly its kind's schema, from the moment it exists; nothing changes it afterwards.
+
+mod batcher;
+mod bytes;
+mod ledger;
+mod recording;
+mod select;
+
+use std::sync::{Arc, OnceLock};
+
+use arrow_array::{Array, ArrayRef, RecordBatch};
+
+pub use self::bytes::ColumnBytes;
+pub use batcher::{Batcher, BatcherLimits, Emit, Pace};
+pub use ledger::{Settlement, SourceCounts};
+pub use recording::{Recording, RecordingError, RecordingWriter};
+pub use select::{SelectError, Selection};
+
+use crate::event::{CollectionEvent, EventBuilder, Kind, Timestamp};
+use crate::topic::Topic;
+
+/// Marks the batches of one look at everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Snapshot {
+    /// Names the snapshot within its source.
+    pub id: u64,
+    /// Whether the snapshot ends with this batch.
+    pub last: bool,
+}
+
+/// What is true of all rows of a batch.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct BatchHeader {
+    /// The kind of the events.
+    pub kind: Kind,
+    /// The topic that they go to.
+    pub topic: Topic,
+    /// Who published them here. (Who observed them stands in the column `source`.)
+    pub source: Arc<str>,
+    /// The first row's number within its source.
+    pub first_sequence: u64,
+    /// When the first row was appended.
+    pub opened: Timestamp,
+    /// When the batch was closed.
+    pub closed: Timestamp,
+    /// Which snapshot it belongs to.
+    pub snapshot: Option<Snapshot>,
+}
+
+/// Columns that are no batch.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BatchError {
+    /// The columns are not the kind's.
+    #[error("{kind} events have {expected} columns, not {found}")]
+    ColumnCount {
+        /// The kind.
+        kind: Kind,
+        /// How many columns it has.
+        expected: usize,
+        /// How many there were.
+        found: usize,
+    },
+    /// A column is not what its field says.
+    #[error("column `{field}` of {kind} events: {message}")]
+    Column {
+        /// The kind.
+        kind: Kind,
+        /// The field.
+        field: &'static str,
+        /// What is wrong, and what would be right.
+        message: String,
+    },
+}
+
+/// The part of a batch that all its holders share.
+#[derive(Debug)]
+struct Shared {
+    records: RecordBatch,
+    /// Each column's buffers as they cross to guests; made when the first guest asks.
+    crossing: Box<[OnceLock<ColumnBytes>]>,
+    bytes: usize,
+}
+
+/// Immutable columns of events of one kind. Cheap to clone: a header and one shared pointer.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    header: BatchHeader,
+    shared: Arc<Shared>,
+}
+
+impl Batch {
+    /// A batch of columns that come in the order of the kind's fields.
+    ///
+    /// # Errors
+    /// If a column's type, length or nulls aren't what the kind says.
+    pub fn new(header: BatchHeader, columns: Vec<ArrayRef>) -> Result<Self, BatchError> {
+        let kind = header.kind;
+        let fields = kind.fields();
+        if fields.len() != columns.len() {
+            return Err(BatchError::ColumnCount {
+                kind,
+                expected: fields.len(),
+                found: columns.len(),
+            });
+        }
+        let rows = columns.first().map_or(0, |column| column.len());
+        for (field, column) in fields.iter().zip(&columns) {
+            let wrong = |message: String| BatchError::Column {
+                kind,
+                field: field.name,
+                message,
+            };
+            if column.data_type() != &field.field_type.arrow() {
+                return Err(wrong(format!(
+                    "is {}, must be {}",
+                    column.data_type(),
+                    field.field_type.as_str()
+                )));
+            }
+            if column.len() != rows {
+                return Err(wrong(format!(
+                    "has {} rows, the first column {rows}",
+                    column.len()
+                )));
+            }
+            if !field.nullable && column.null_count() > 0 {
+                return Err(wrong(format!(
+                    "has {} nulls, and may have none",
+                    column.null_count()
+                )));
+            }
+        }
+        let records =
+            RecordBatch::try_new(kind.schema(), columns).map_err(|error| BatchError::Column {
+                kind,
+                field: "",
+                message: error.to_string(),
+            })?;
+        Ok(Self::of_records(header, records))
+    }
+
+    /// Of records that are known to have the kind's schema.
+    fn of_records(header: BatchHeader, records: RecordBatch) -> Self {
+        let bytes = records.get_array_memory_size();
+        let crossing = (0..records.num_columns())
+            .map(|_| OnceLock::new())
+            .collect();
+        Self {
+            header,
+            shared: Arc::new(Shared {
+                records,
+                crossing,
+                bytes,
+            }),
+        }
+    }
+
+    /// A batch of a few rows of one kind, made at once: for what isn't a stream.
+    ///
+    /// # Errors
+    /// If the rows are of several kinds.
+    pub fn of_events(
+        topic: Topic,
+        source: &str,
+        first_sequence: u64,
+        events: &[CollectionEvent],
+    ) -> Result<Self, BatchError> {
+        use crate::event::EventRow as _;
+        let kind = events.first().map_or(Kind::Process, CollectionEvent::kind);
+        let mut builder = EventBuilder::new(kind, events.len());
+        for (sequence, event) in (first_sequence..).zip(events) {
+            if !event.append_to(&mut builder, sequence) {
+                return Err(BatchError::Column {
+                    kind,
+                    field: "kind",
+                    message: format!("{} events can't be in a batch of {kind}", event.kind()),
+                });
+            }
+        }
+        let now = Timestamp::now();
+        let header = BatchHeader {
+            kind,
+            topic,
+            source: source.into(),
+            first_sequence,
+            opened: now,
+            closed: now,
+            snapshot: None,
+        };
+        Self::new(header, builder.finish(source))
+    }
+
+    /// What is true of all rows.
+    #[must_use]
+    pub const fn header(&self) -> &BatchHeader {
+        &self.header
+    }
+
+    /// The kind of the events.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.header.kind
+    }
+
+    /// The topic that they go to.
+    #[must_use]
+    pub const fn topic(&self) -> &Topic {
+        &self.header.topic
+    }
+
+    /// How many rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.shared.records.num_rows()
+    }
+
+    /// Bytes that the batch keeps alive, counted once when it was made.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.shared.bytes
+    }
+
+    /// The columns, with the kind's schema.
+    #[must_use]
+    pub fn records(&self) -> &RecordBatch {
+        &self.shared.records
+    }
+
+    /// A column by its field's name.
+    #[must_use]
+    pub fn column(&self, field: &str) -> Option<&ArrayRef> {
+        let index = self.kind().field_index(field)?;
+        self.shared.records.columns().get(index)
+    }
+
+    /// A column's buffers as they cross to guests, made once for all who ask. `index` is the
+    /// field's place ([`Kind::field_index`]); none past the last.
+    #[must_use]
+    pub fn column_bytes(&self, index: usize) -> Option<&ColumnBytes> {
+        let column = self.shared.records.columns().get(index)?;
+        let field = self.kind().fields().get(index)?;
+        let cell = self.shared.crossing.get(index)?;
+        Some(cell.get_or_init(|| ColumnBytes::of(field.field_type, column)))
+    }
+
+    /// One row as a value; none past the end.
+    #[must_use]
+    pub fn row(&self, row: usize) -> Option<CollectionEvent> {
+        CollectionEvent::of(self, row)
+    }
+
+    /// What the batcher stamped on a row: who observed it, and its number there; none past the end.
+    #[must_use]
+    pub fn stamp(&self, row: usize) -> Option<(&str, u64)> {
+        use arrow_array::cast::AsArray as _;
+        let source = self.column("source")?.as_string_opt::<i32>()?;
+        let sequence = self.column("sequence")?;
+        let sequence = sequence.as_primitive_opt::<arrow_array::types::UInt64Type>()?;
+        (row < self.rows()).then(|| (source.value(row), sequence.value(row)))
+    }
+
+    /// Marks the batch as part of a snapshot; only for who has it alone, before anybody sees it.
+    pub(crate) const fn mark_snapshot(&mut self, snapshot: Snapshot) {
+        self.header.snapshot = Some(snapshot);
+    }
+
+    /// The same rows as another's publication: recorded events keep the `source` of who observed
+    /// them, while the header says who publishes them now.
+    #[must_use]
+    pub fn published_by(&self, source: Arc<str>) -> Self {
+        let header = BatchHeader {
+            source,
+            ..self.header.clone()
+        };
+        Self {
+            header,
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,24 @@
+//! Events, batches, topics and the bus: what carries everything, and decides nothing.
+//!
+//! Usable alone by other programs. Knows no source, no guest and no config file.
+//!
+//! - [`event`]: what one row of each kind is;
+//! - [`batch`]: immutable columns of rows, the batcher, recordings;
+//! - [`topic`]: where they go;
+//! - [`pubsub`]: who gets them, through bounded queues, with exact counts.
+
+pub mod batch;
+mod caps;
+mod count;
+pub mod event;
+pub mod pubsub;
+pub mod topic;
+
+pub use batch::{
+    Batch, BatchError, BatchHeader, Batcher, BatcherLimits, Emit, Pace, Selection, Settlement,
+    Snapshot, SourceCounts,
+};
+pub use caps::SourceCaps;
+pub use count::{Count, DropReason, Drops};
+pub use event::{CollectionEvent, EventBuilder, EventRow, FieldType, Kind, Timestamp};
+pub use topic::{Topic, TopicPattern};

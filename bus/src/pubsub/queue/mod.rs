@@ -1,0 +1,364 @@
+//! A bounded queue that counts everything, and says in the stream where something is missing.
+//!
+//! It doesn't know topics or subscribers: the bus has one for each subscriber, the runtime one for
+//! each slot. The invariant, at any instant and under one lock: `matched = delivered + dropped +
+//! queued`, in rows and in batches; and no drop without a [`Gap`] at its place in the stream, but
+//! after [`Queue::close`].
+//!
+//! What makes it cheap: nothing is allocated for an item, a receiver takes many items under one
+//! lock, nobody is woken who isn't parked, and whoever finds the queue empty or full looks again for
+//! a few microseconds before parking, without the lock.
+
+mod evicted;
+mod receive;
+mod send;
+mod state;
+mod waiting;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::batch::Batch;
+use crate::count::{Count, DropReason, Drops};
+use state::State;
+
+pub(crate) use send::Offer;
+
+/// Items that a queue holds by default. With batches of 1,000 rows, a second of a million rows.
+pub const QUEUE_BATCHES_MAX: usize = 1_024;
+
+/// Bytes that a queue's items keep alive by default: 64 slots stay within a gigabyte.
+pub const QUEUE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Gaps that wait in one queue, 64 bytes each. Twice the default number of items, so that only a queue
+/// that refuses every second item for two reasons gets there; then its two newest gaps become one.
+pub const QUEUE_GAPS_MAX: usize = 2 * QUEUE_BATCHES_MAX;
+
+/// What the bounds of a queue are counted in.
+pub trait Weigh {
+    /// How many rows it holds.
+    fn rows(&self) -> u64;
+    /// How many bytes it keeps alive.
+    fn bytes(&self) -> u64;
+}
+
+impl Weigh for Arc<Batch> {
+    fn rows(&self) -> u64 {
+        Batch::rows(self) as u64
+    }
+
+    fn bytes(&self) -> u64 {
+        Batch::bytes(self) as u64
+    }
+}
+
+/// What a queue does when it is full.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum QueuePolicy {
+    /// The oldest items make room for the new one.
+    #[default]
+    DropOldest,
+    /// The new item is dropped.
+    DropNewest,
+    /// Whoever pushes waits for room, and the item is dropped when the deadline has passed.
+    ///
+    /// The deadline runs from the push, or from when the queue became full if nothing was received
+    /// since: a receiver that has stopped costs one deadline in all, not one for each item.
+    Block {
+        /// How long to wait at most.
+        deadline: Duration,
+    },
+}
+
+/// How much a queue may hold. Both bounds hold at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct QueueLimits {
+    /// Items; at least 1.
+    pub items_max: usize,
+    /// Bytes that the items keep alive. An item that alone has more is dropped as `too-large`, and so
+    /// is one of more than `u32::MAX` bytes or rows.
+    pub bytes_max: u64,
+}
+
+impl Default for QueueLimits {
+    fn default() -> Self {
+        Self {
+            items_max: QUEUE_BATCHES_MAX,
+            bytes_max: QUEUE_BYTES_MAX,
+        }
+    }
+}
+
+/// What stands in a stream where rows were dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Gap {
+    /// How many rows are missing; `None` where nobody can know.
+    pub missed: Option<u64>,
+    /// Why.
+    pub reason: DropReason,
+    /// The lowest position that is missing.
+    pub from: u64,
+    /// The highest position that is missing.
+    pub to: u64,
+}
+
+impl Gap {
+    /// One batch that is missing.
+    fn of(position: u64, rows: u64, reason: DropReason) -> Self {
+        Self {
+            missed: Some(rows),
+            reason,
+            from: position,
+            to: position,
+        }
+    }
+
+    /// Takes in a gap that stands beside it.
+    fn merge(&mut self, other: &Self) {
+        self.missed = self
+            .missed
+            .zip(other.missed)
+            .map(|(mine, theirs)| mine.saturating_add(theirs));
+        self.from = self.from.min(other.from);
+        self.to = self.to.max(other.to);
+    }
+}
+
+/// What a receiver gets, in the order of the stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delivery<T> {
+    /// An item.
+    Batch {
+        /// The position that it was pushed with.
+        position: u64,
+        /// The item.
+        item: T,
+    },
+    /// Something is missing just here. Boxed: gaps are rare, and so a delivery stays 16 bytes.
+    Gap(Box<Gap>),
+}
+
+/// How a receive ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recv<R> {
+    /// With what was there.
+    Got(R),
+    /// There was nothing, within the time given.
+    Empty,
+    /// Somebody called [`Queue::interrupt`].
+    Interrupted,
+    /// The queue is closed and there is nothing left in it.
+    Closed,
+}
+
+impl<R> Recv<R> {
+    /// What was there, if anything was.
+    pub fn got(self) -> Option<R> {
+        match self {
+            Self::Got(what) => Some(what),
+            Self::Empty | Self::Interrupted | Self::Closed => None,
+        }
+    }
+}
+
+/// What became of an item that was pushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pushed {
+    /// It is in the queue. Older ones may have made room, counted.
+    Queued,
+    /// It was dropped, and counted.
+    Dropped(DropReason),
+    /// The queue's receiver left for good ([`Queue::retire`]): nothing was counted, as if the push had
+    /// come to a bus without that subscriber.
+    Gone,
+}
+
+/// A queue's counts, read at one instant.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct QueueCounts {
+    /// What was pushed.
+    pub matched: Count,
+    /// What was received.
+    pub delivered: Count,
+    /// What was dropped, by reason.
+    pub dropped: Drops,
+    /// What is in the queue.
+    pub queued: Count,
+    /// Bytes that the queue's items keep alive; an item that several queues share counts in each.
+    pub queued_bytes: u64,
+}
+
+impl QueueCounts {
+    /// Whether the law of counting holds: `matched = delivered + dropped + queued`.
+    pub fn balances(&self) -> bool {
+        self.matched == self.delivered + self.dropped.total() + self.queued
+    }
+}
+
+impl std::ops::AddAssign<&Self> for QueueCounts {
+    fn add_assign(&mut self, other: &Self) {
+        self.matched += other.matched;
+        self.delivered += other.delivered;
+        self.dropped += &other.dropped;
+        self.queued += other.queued;
+        self.queued_bytes = self.queued_bytes.saturating_add(other.queued_bytes);
+    }
+}
+
+/// A flag that is polled without the lock; on a cache line of its own, so that polling it costs
+/// nothing to whoever holds the lock.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Flag(AtomicBool);
+
+impl Flag {
+    fn get(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    fn set(&self, value: bool) {
+        self.0.store(value, Ordering::Release);
+    }
+}
+
+/// The lock and the hot half of the state begin a cache line.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Locked<T>(Mutex<State<T>>);
+
+/// A bounded queue: any number of pushers, any number of receivers, first in first out.
+///
+/// Blocking and async receivers can be mixed. No method needs an async runtime.
+#[derive(Debug)]
+pub struct Queue<T> {
+    policy: QueuePolicy,
+    limits: QueueLimits,
+    state: Locked<T>,
+    /// Receivers park here.
+    arrived: Condvar,
+    /// Pushers park here.
+    room: Condvar,
+    /// Whether a receive wouldn't wait; written under the lock.
+    readable: Flag,
+    /// Whether a push may have to wait; written under the lock.
+    full: Flag,
+    /// Whether the last receive found more than it took, or much: only receivers look at it.
+    plenty: Flag,
+}
+
+impl<T: Weigh> Queue<T> {
+    /// An empty queue. A limit of 0 items counts as 1.
+    pub fn new(policy: QueuePolicy, limits: QueueLimits) -> Self {
+        Self {
+            policy,
+            limits: QueueLimits {
+                items_max: limits.items_max.max(1),
+                ..limits
+            },
+            state: Locked(Mutex::new(State::new())),
+            arrived: Condvar::new(),
+            room: Condvar::new(),
+            readable: Flag::default(),
+            full: Flag::default(),
+            plenty: Flag::default(),
+        }
+    }
+
+    /// What it does when it is full.
+    pub fn policy(&self) -> QueuePolicy {
+        self.policy
+    }
+
+    /// How much it may hold.
+    pub fn limits(&self) -> QueueLimits {
+        self.limits
+    }
+
+    /// Its counts at this instant.
+    pub fn counts(&self) -> QueueCounts {
+        self.lock().counts()
+    }
+
+    /// Wakes a receiver, which returns [`Recv::Interrupted`] without having taken anything. Where
+    /// none waits, the next one that would wait does so at once; two interrupts before that are one.
+    pub fn interrupt(&self) {
+        let mut state = self.lock();
+        state.interrupt();
+        self.unlock(state);
+    }
+
+    /// Nothing is taken in any more: pushes are dropped[closed], pushers that wait too. Receivers get
+    /// what is queued, and then [`Recv::Closed`].
+    pub fn close(&self) {
+        let mut state = self.lock();
+        state.close();
+        self.unlock_all(state);
+    }
+
+    /// Whether it was closed or retired.
+    pub fn is_closed(&self) -> bool {
+        self.lock().is_closed()
+    }
+
+    /// As [`Queue::close`], for a receiver that leaves for good: what is queued is dropped[closed] and
+    /// later pushes count nothing. Returns the last counts, in which nothing is queued.
+    pub fn retire(&self) -> QueueCounts {
+        self.retire_and_keep().0
+    }
+
+    /// As [`Queue::retire`], and hands over what was queued, for who can't destroy it just now.
+    pub(super) fn retire_and_keep(&self) -> (QueueCounts, impl Sized + use<T>) {
+        let mut state = self.lock();
+        let left = state.retire();
+        let counts = state.counts();
+        self.unlock_all(state);
+        (counts, left)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows what has changed and ends the lock; then wakes whom it concerns, where anybody waits.
+    #[inline]
+    fn unlock(&self, mut state: MutexGuard<'_, State<T>>) {
+        if let Some(readable) = state.readable_changed() {
+            self.readable.set(readable);
+        }
+        if let Some(full) = state.full_changed() {
+            self.full.set(full);
+        }
+        if state.somebody_waits() {
+            self.wake(state);
+        }
+    }
+
+    #[cold]
+    fn wake(&self, mut state: MutexGuard<'_, State<T>>) {
+        let wake = state.whom_to_wake();
+        drop(state);
+        if wake.receiver {
+            self.arrived.notify_one();
+        }
+        if wake.pushers {
+            self.room.notify_all();
+        }
+        for waker in wake.tasks {
+            waker.wake();
+        }
+    }
+
+    /// As `unlock`, and everybody who is parked looks again.
+    fn unlock_all(&self, state: MutexGuard<'_, State<T>>) {
+        self.unlock(state);
+        self.arrived.notify_all();
+        self.room.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests;

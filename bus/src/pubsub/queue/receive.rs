@@ -1,0 +1,214 @@
+//! Receiving: at once, for a time, for as long as it takes, from a thread or from a task.
+//!
+//! The invariant: a receiver that parks is woken by whatever makes the queue readable; a task that is
+//! dropped while it waits has taken nothing.
+
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::sync::{MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::state::State;
+use super::waiting::Waiting;
+use super::{Delivery, Queue, Recv, Weigh};
+
+/// How often a receiver yields before it looks again, where the last time there was little: about a
+/// microsecond on an idle machine, in which more than one item arrives where many do, so that the lock
+/// is taken for several, and its cache lines move less often.
+const YIELDS_BEFORE_LOOKING: usize = 3;
+
+/// From how many items at once on a receiver looks again at once.
+const PLENTY_ITEMS: usize = 16;
+
+/// How often a receiver yields and looks before it parks. Being woken costs the pusher a system call
+/// and the receiver 20 microseconds and more.
+const YIELDS_BEFORE_PARKING: usize = 32;
+
+impl<T: Weigh> Queue<T> {
+    /// What is there, without waiting: never [`Recv::Interrupted`].
+    pub fn try_recv(&self) -> Recv<Delivery<T>> {
+        let mut state = self.lock();
+        let taken = state.take();
+        let ended = if state.is_closed() {
+            Recv::Closed
+        } else {
+            Recv::Empty
+        };
+        self.unlock(state);
+        taken.map_or(ended, Recv::Got)
+    }
+
+    /// Waits for the next of the stream: never [`Recv::Empty`].
+    pub fn recv_blocking(&self) -> Recv<Delivery<T>> {
+        self.receive(None)
+    }
+
+    /// Waits for the next of the stream, at most `timeout`, then [`Recv::Empty`].
+    pub fn recv_timeout(&self, timeout: Duration) -> Recv<Delivery<T>> {
+        // A timeout past the end of the clock is none.
+        self.receive(Instant::now().checked_add(timeout))
+    }
+
+    /// Waits until there is anything, then appends up to `max` (at least 1) of the stream to `out` and
+    /// says how many: never [`Recv::Empty`]. One lock for all of them.
+    pub fn recv_many_blocking(&self, out: &mut Vec<Delivery<T>>, max: usize) -> Recv<usize> {
+        self.receive_many(out, max.max(1), None)
+    }
+
+    /// As [`Queue::recv_many_blocking`], at most for `timeout`, then [`Recv::Empty`].
+    pub fn recv_many_timeout(
+        &self,
+        out: &mut Vec<Delivery<T>>,
+        max: usize,
+        timeout: Duration,
+    ) -> Recv<usize> {
+        self.receive_many(out, max.max(1), Instant::now().checked_add(timeout))
+    }
+
+    /// Waits for the next of the stream: never [`Recv::Empty`]. Needs no particular async runtime.
+    ///
+    /// Cancel safe: dropped before it is ready, it has taken nothing.
+    pub fn recv(&self) -> impl Future<Output = Recv<Delivery<T>>> + Send + '_
+    where
+        T: Send,
+    {
+        Receiving { queue: self }
+    }
+
+    fn receive(&self, deadline: Option<Instant>) -> Recv<Delivery<T>> {
+        let Some(mut state) = self.wait_readable(deadline) else {
+            return Recv::Empty;
+        };
+        let received = next_outcome(&mut state).unwrap_or(Recv::Empty);
+        self.note_plenty(state.has_any());
+        self.unlock(state);
+        received
+    }
+
+    fn receive_many(
+        &self,
+        out: &mut Vec<Delivery<T>>,
+        max: usize,
+        deadline: Option<Instant>,
+    ) -> Recv<usize> {
+        let Some(mut state) = self.wait_readable(deadline) else {
+            return Recv::Empty;
+        };
+        if let Some(ended) = ended(&mut state) {
+            self.unlock(state);
+            return ended;
+        }
+        if state.stream_len() > max {
+            let count = state.take_some(out, max);
+            self.unlock(state);
+            self.note_plenty(true);
+            return Recv::Got(count);
+        }
+        // All of it changes places with the caller's empty vector: a moment under the lock, no copy,
+        // and no allocation where the caller comes again with the same vector.
+        let room = if out.is_empty() {
+            mem::take(out)
+        } else {
+            Vec::new()
+        };
+        let all = state.take_all(room.into());
+        self.unlock(state);
+        let count = all.len();
+        self.note_plenty(count >= PLENTY_ITEMS);
+        if out.is_empty() {
+            *out = all.into();
+        } else {
+            out.extend(all);
+        }
+        Recv::Got(count)
+    }
+
+    fn note_plenty(&self, plenty: bool) {
+        if self.plenty.get() != plenty {
+            self.plenty.set(plenty);
+        }
+    }
+
+    /// The lock, with something to read under it; `None` past the deadline.
+    fn wait_readable(&self, deadline: Option<Instant>) -> Option<MutexGuard<'_, State<T>>> {
+        if !self.plenty.get() {
+            self.look_for_a_while();
+        }
+        let mut state = self.lock();
+        while !state.is_readable() {
+            let left = match deadline {
+                None => None,
+                Some(deadline) => match deadline.checked_duration_since(Instant::now()) {
+                    None | Some(Duration::ZERO) => return None,
+                    left => left,
+                },
+            };
+            state.waiting(Waiting::receiver_parks);
+            state = match left {
+                None => self
+                    .arrived
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner),
+                Some(left) => {
+                    self.arrived
+                        .wait_timeout(state, left)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
+                }
+            };
+            state.waiting(Waiting::receiver_looks);
+        }
+        Some(state)
+    }
+
+    fn look_for_a_while(&self) {
+        for _ in 0..YIELDS_BEFORE_LOOKING {
+            thread::yield_now();
+        }
+        for _ in 0..YIELDS_BEFORE_PARKING {
+            if self.readable.get() {
+                return;
+            }
+            thread::yield_now();
+        }
+    }
+}
+
+/// How a receive ends now without taking anything; `None` where there is something to take, or the
+/// receiver has to wait.
+fn ended<T, R>(state: &mut State<T>) -> Option<Recv<R>> {
+    if state.take_interrupt() {
+        return Some(Recv::Interrupted);
+    }
+    (!state.has_any() && state.is_closed()).then_some(Recv::Closed)
+}
+
+/// How a receive of the next one ends now; `None` where it has to wait.
+fn next_outcome<T>(state: &mut State<T>) -> Option<Recv<Delivery<T>>> {
+    ended(state).or_else(|| state.take().map(Recv::Got))
+}
+
+struct Receiving<'a, T> {
+    queue: &'a Queue<T>,
+}
+
+impl<T: Weigh> Future for Receiving<'_, T> {
+    type Output = Recv<Delivery<T>>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.queue.lock();
+        let received = next_outcome(&mut state);
+        let displaced = match received {
+            Some(_) => None,
+            None => state.waiting(|waiting| waiting.task_waits(context.waker())),
+        };
+        self.queue.unlock(state);
+        if let Some(waker) = displaced {
+            waker.wake();
+        }
+        received.map_or(Poll::Pending, Poll::Ready)
+    }
+}

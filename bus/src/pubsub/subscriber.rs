@@ -1,0 +1,115 @@
+//! A subscriber's end of its queue.
+//!
+//! It receives and reads counts; it can't push. The invariant: when it is dropped its subscription is
+//! gone from the bus, and what was queued is counted as dropped[closed].
+
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::{Delivery, Queue, QueueCounts, Recv, SubscriptionId};
+use crate::batch::Batch;
+
+/// Where a subscription is registered.
+pub(super) trait Registry: Send + Sync {
+    /// Takes it out; `false` where it isn't there.
+    fn unsubscribe(&self, id: SubscriptionId) -> bool;
+}
+
+/// Receives what a subscription matches. Receiving from several threads is possible, each batch goes
+/// to one of them.
+pub struct Subscriber {
+    pub(super) id: SubscriptionId,
+    pub(super) name: Arc<str>,
+    pub(super) queue: Arc<Queue<Arc<Batch>>>,
+    pub(super) registry: Weak<dyn Registry>,
+}
+
+impl Subscriber {
+    /// The subscription's id.
+    pub fn id(&self) -> SubscriptionId {
+        self.id
+    }
+
+    /// The subscription's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The queue's counts at this instant.
+    pub fn counts(&self) -> QueueCounts {
+        self.queue.counts()
+    }
+
+    /// As [`Queue::try_recv`].
+    pub fn try_recv(&self) -> Recv<Delivery<Arc<Batch>>> {
+        self.queue.try_recv()
+    }
+
+    /// As [`Queue::recv_blocking`].
+    pub fn recv_blocking(&self) -> Recv<Delivery<Arc<Batch>>> {
+        self.queue.recv_blocking()
+    }
+
+    /// As [`Queue::recv_timeout`].
+    pub fn recv_timeout(&self, timeout: Duration) -> Recv<Delivery<Arc<Batch>>> {
+        self.queue.recv_timeout(timeout)
+    }
+
+    /// As [`Queue::recv_many_blocking`].
+    pub fn recv_many_blocking(
+        &self,
+        out: &mut Vec<Delivery<Arc<Batch>>>,
+        max: usize,
+    ) -> Recv<usize> {
+        self.queue.recv_many_blocking(out, max)
+    }
+
+    /// As [`Queue::recv_many_timeout`].
+    pub fn recv_many_timeout(
+        &self,
+        out: &mut Vec<Delivery<Arc<Batch>>>,
+        max: usize,
+        timeout: Duration,
+    ) -> Recv<usize> {
+        self.queue.recv_many_timeout(out, max, timeout)
+    }
+
+    /// As [`Queue::recv`]; cancel safe.
+    pub fn recv(&self) -> impl Future<Output = Recv<Delivery<Arc<Batch>>>> + Send + '_ {
+        self.queue.recv()
+    }
+
+    /// Takes no more: what is queued can still be received, and then [`Recv::Closed`]. What matches
+    /// from now on is dropped[closed].
+    pub fn finish(&self) {
+        self.queue.close();
+    }
+
+    /// As [`Queue::interrupt`].
+    pub fn interrupt(&self) {
+        self.queue.interrupt();
+    }
+}
+
+impl fmt::Debug for Subscriber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscriber")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        match self.registry.upgrade() {
+            Some(registry) => {
+                registry.unsubscribe(self.id);
+            }
+            // The bus is gone already, and nobody will read the counts.
+            None => drop(self.queue.retire()),
+        }
+    }
+}
