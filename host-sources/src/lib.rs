@@ -1,0 +1,33 @@
+//! Sources: what reads the machine. Alone in the house, this crate reads the host for data.
+//!
+//! It judges nothing: it holds no rule, and knows no process, file or path by name. Where rows go
+//! and who looks at them is the business of `weir-bus` and the runtime.
+//!
+//! - [`source`]: what a source is, and what it is given;
+//! - [`emitter`]: how it hands over rows;
+//! - [`registry`]: which sources there are, and which this host can't offer;
+//! - [`supervisor`]: runs each on a thread of its own, so that it harms only itself;
+//! - [`process`]: the portable process source;
+//! - [`replay`]: recordings as a source;
+//! - [`latest`]: the latest table of processes;
+//! - [`own_cost`]: what this process itself uses.
+
+pub mod emitter;
+pub mod latest;
+pub mod own_cost;
+pub mod process;
+pub mod registry;
+pub mod replay;
+pub mod source;
+pub mod supervisor;
+
+pub use emitter::Emitter;
+pub use latest::{ProcessTable, TableStatistics};
+pub use own_cost::OwnCost;
+pub use process::ProcessSource;
+pub use registry::{Registry, RegistryError, Unavailable};
+pub use replay::{ReplayError, ReplayPace, ReplaySource};
+pub use source::{ContextHandle, EventSource, SourceContext, SourceError, SourceHealth};
+pub use supervisor::{
+    RestartLimits, SourceState, SourceStatus, Stopped, Supervisor, SupervisorOptions,
+};

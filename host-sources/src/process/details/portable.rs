@@ -1,0 +1,78 @@
+//! Details on platforms other than Linux: what sysinfo tells.
+//!
+//! It opens no file of its own, but to see whether the executable is still there.
+
+use std::path::Path;
+
+use sysinfo::{Process, ProcessRefreshKind, UpdateKind};
+
+use super::{Details, REREAD_LOOKS, Reread, arguments};
+use crate::process::look::timestamp_of_seconds;
+
+/// Reads details.
+pub(in crate::process) struct DetailsReader;
+
+impl DetailsReader {
+    pub(in crate::process) fn new() -> Self {
+        Self
+    }
+
+    /// What sysinfo shall read each time. Where a process can exec, its executable and arguments too.
+    pub(in crate::process) fn refresh_kind() -> ProcessRefreshKind {
+        let after_exec = if cfg!(unix) {
+            UpdateKind::Always
+        } else {
+            UpdateKind::OnlyIfNotSet
+        };
+        ProcessRefreshKind::nothing()
+            .with_cpu()
+            .with_memory()
+            .with_user(UpdateKind::OnlyIfNotSet)
+            .with_exe(after_exec)
+            .with_cmd(after_exec)
+    }
+
+    /// Everything, for a process that is seen for the first time.
+    pub(in crate::process) fn read(&mut self, process: &Process) -> Details {
+        let mut details = Details {
+            start_time: timestamp_of_seconds(process.start_time()),
+            ..Details::default()
+        };
+        take(process, &mut details);
+        details
+    }
+
+    /// What may have changed: after an exec everything, else what is due (`turn` counts looks).
+    pub(in crate::process) fn read_again(
+        &mut self,
+        process: &Process,
+        details: &mut Details,
+        suspicious: bool,
+        turn: u64,
+    ) -> Reread {
+        let link = process
+            .exe()
+            .map(|path| path.as_os_str().as_encoded_bytes());
+        let link_changed = link.is_some_and(|link| link != details.link);
+        if suspicious || link_changed || turn.is_multiple_of(REREAD_LOOKS) {
+            take(process, details);
+        }
+        Reread::Same
+    }
+}
+
+fn take(process: &Process, details: &mut Details) {
+    details.name = process.name().to_string_lossy().into_owned();
+    details.accessible = process.exe().is_some();
+    if let Some(path) = process.exe() {
+        details.link = path.as_os_str().as_encoded_bytes().to_vec();
+        details.executable = Some(path.to_string_lossy().into_owned());
+        details.file_exists = Path::try_exists(path).ok();
+    }
+    let mut bytes = Vec::new();
+    for argument in process.cmd() {
+        bytes.extend_from_slice(argument.as_encoded_bytes());
+        bytes.push(0);
+    }
+    details.command_line = arguments(&bytes);
+}

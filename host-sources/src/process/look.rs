@@ -1,0 +1,311 @@
+//! One look after another at all processes, and what changed between them.
+//!
+//! It sends nothing. The invariant: what a process has once and for all is read once for each
+//! (pid, start time), and again only after what looks like an exec.
+
+use std::time::Instant;
+
+use rustc_hash::FxHashMap;
+use sysinfo::{Process, ProcessesToUpdate, System, ThreadKind};
+use weir_bus::Timestamp;
+
+use super::details::{Details, DetailsReader, Reread};
+use crate::source::SourceError;
+
+/// Processes that are followed, so that no fork bomb takes the collector's memory; four times what a
+/// host has where pids end at 32,768.
+pub(super) const PROCESSES_MAX: usize = 131_072;
+
+/// A process as it was at the last look that saw it.
+pub(super) struct Known {
+    pub(super) pid: u32,
+    pub(super) ppid: Option<u32>,
+    pub(super) user_id: Option<u32>,
+    pub(super) memory_bytes: u64,
+    /// In % of one core since the look before; none at the first.
+    pub(super) cpu_usage: Option<f64>,
+    pub(super) details: Details,
+    /// Whether this look is the first to see it, and not the first of all.
+    pub(super) is_new: bool,
+    /// sysinfo's start time, in seconds: a cheap first sign that the pid is another process's now.
+    start_seconds: u64,
+    cpu_ms: u64,
+    virtual_bytes: u64,
+    /// The number of the look that saw it last.
+    seen: u64,
+}
+
+/// The looks of one run.
+pub(super) struct Look {
+    system: System,
+    reader: DetailsReader,
+    known: FxHashMap<u32, Known>,
+    /// The pids of the last look, in order.
+    order: Vec<u32>,
+    /// What the last look didn't find any more.
+    gone: Vec<Known>,
+    number: u64,
+    at: Option<Instant>,
+    over_limit: usize,
+}
+
+impl Look {
+    pub(super) fn new() -> Result<Self, SourceError> {
+        let failed = |error| SourceError::Failed(format!("processes can't be read: {error}"));
+        Ok(Self {
+            system: System::new().map_err(failed)?,
+            reader: DetailsReader::new(),
+            known: FxHashMap::default(),
+            order: Vec::new(),
+            gone: Vec::new(),
+            number: 0,
+            at: None,
+            over_limit: 0,
+        })
+    }
+
+    /// Looks at all processes.
+    pub(super) fn take(&mut self) -> Result<(), SourceError> {
+        let found = self.system.refresh_processes_specifics(
+            ProcessesToUpdate::All,
+            true,
+            DetailsReader::refresh_kind(),
+        );
+        if found == 0 {
+            return Err(SourceError::Failed(
+                "the system shows no process at all, not even this one".to_owned(),
+            ));
+        }
+        let now = Instant::now();
+        let elapsed_ms = self
+            .at
+            .replace(now)
+            .map(|before| now.duration_since(before).as_secs_f64() * 1_000.0);
+        self.number += 1;
+        self.order.clear();
+        self.gone.clear();
+        self.over_limit = 0;
+        let mut looker = Looker {
+            reader: &mut self.reader,
+            known: &mut self.known,
+            gone: &mut self.gone,
+            number: self.number,
+            elapsed_ms,
+        };
+        for process in self.system.processes().values() {
+            if process.thread_kind() == Some(ThreadKind::Userland) {
+                continue;
+            }
+            let pid = process.pid().as_u32();
+            if looker.see(pid, process) {
+                self.order.push(pid);
+            } else {
+                self.over_limit += 1;
+            }
+        }
+        self.order.sort_unstable();
+        let number = self.number;
+        self.gone.extend(
+            self.known
+                .extract_if(|_, known| known.seen != number)
+                .map(|(_, known)| known),
+        );
+        self.gone.sort_unstable_by_key(|known| known.pid);
+        Ok(())
+    }
+
+    /// The processes of the last look, by pid.
+    pub(super) fn present(&self) -> impl Iterator<Item = &Known> {
+        self.order.iter().filter_map(|pid| self.known.get(pid))
+    }
+
+    /// The processes that the last look didn't find any more, by pid.
+    pub(super) fn gone(&self) -> &[Known] {
+        &self.gone
+    }
+
+    /// Processes that the last look found, and that aren't followed.
+    pub(super) const fn over_limit(&self) -> usize {
+        self.over_limit
+    }
+
+    /// The parent; none if unknown. One that started after its child only has the parent's pid.
+    pub(super) fn parent_of(&self, child: &Known) -> Option<&Known> {
+        let ppid = child.ppid?;
+        let present = self.known.get(&ppid);
+        // The parents of what is gone may have gone with it.
+        let gone = || self.gone.iter().find(|known| known.pid == ppid);
+        let parent = if child.seen == self.number {
+            present
+        } else {
+            present.or_else(gone)
+        };
+        parent.filter(|parent| parent.details.start_time <= child.details.start_time)
+    }
+}
+
+/// What a look has in hand while it goes from process to process.
+struct Looker<'a> {
+    reader: &'a mut DetailsReader,
+    known: &'a mut FxHashMap<u32, Known>,
+    gone: &'a mut Vec<Known>,
+    number: u64,
+    elapsed_ms: Option<f64>,
+}
+
+impl Looker<'_> {
+    /// Notes a process; false if there is no room for it.
+    fn see(&mut self, pid: u32, process: &Process) -> bool {
+        let is_another = match self.known.get_mut(&pid) {
+            Some(known) => !known.see_again(self.reader, process, self.number, self.elapsed_ms),
+            None => false,
+        };
+        if is_another && let Some(known) = self.known.remove(&pid) {
+            self.gone.push(known);
+        }
+        if is_another || !self.known.contains_key(&pid) {
+            if self.known.len() >= PROCESSES_MAX {
+                return false;
+            }
+            let known = Known::first(self.reader, process, self.number);
+            self.known.insert(pid, known);
+        }
+        true
+    }
+}
+
+impl Known {
+    fn first(reader: &mut DetailsReader, process: &Process, number: u64) -> Self {
+        let mut known = Self {
+            pid: process.pid().as_u32(),
+            ppid: None,
+            user_id: None,
+            memory_bytes: 0,
+            cpu_usage: None,
+            details: reader.read(process),
+            is_new: number > 1,
+            start_seconds: process.start_time(),
+            cpu_ms: process.accumulated_cpu_time(),
+            virtual_bytes: 0,
+            seen: number,
+        };
+        known.refresh(process);
+        known
+    }
+
+    /// Notes that the process is still there; false if the pid is another process's now.
+    fn see_again(
+        &mut self,
+        reader: &mut DetailsReader,
+        process: &Process,
+        number: u64,
+        elapsed_ms: Option<f64>,
+    ) -> bool {
+        let cpu_ms = process.accumulated_cpu_time();
+        if process.start_time() != self.start_seconds {
+            return false;
+        }
+        // An exec makes a new address space, hardly ever of the same size; a pid that was used again
+        // within the same second has less time behind it.
+        let suspicious = process.virtual_memory() != self.virtual_bytes || cpu_ms < self.cpu_ms;
+        let turn = number.wrapping_add(u64::from(self.pid));
+        if reader.read_again(process, &mut self.details, suspicious, turn) == Reread::Another {
+            return false;
+        }
+        self.cpu_usage = elapsed_ms
+            .filter(|elapsed| *elapsed > 0.0)
+            .map(|elapsed| percent_of_core(cpu_ms.saturating_sub(self.cpu_ms), elapsed));
+        self.cpu_ms = cpu_ms;
+        self.is_new = false;
+        self.seen = number;
+        self.refresh(process);
+        true
+    }
+
+    fn refresh(&mut self, process: &Process) {
+        self.ppid = process.parent().map(sysinfo::Pid::as_u32);
+        self.user_id = user_id(process);
+        self.memory_bytes = process.memory();
+        self.virtual_bytes = process.virtual_memory();
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "milliseconds between two looks are far below 2^52"
+)]
+fn percent_of_core(cpu_ms: u64, elapsed_ms: f64) -> f64 {
+    cpu_ms as f64 / elapsed_ms * 100.0
+}
+
+#[cfg(unix)]
+fn user_id(process: &Process) -> Option<u32> {
+    process.effective_user_id().map(|user| **user)
+}
+
+#[cfg(not(unix))]
+fn user_id(_: &Process) -> Option<u32> {
+    None
+}
+
+/// Seconds since the epoch as a timestamp.
+pub(super) fn timestamp_of_seconds(seconds: u64) -> Timestamp {
+    let ns = u128::from(seconds) * 1_000_000_000;
+    Timestamp(i64::try_from(ns).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(pid: u32, ppid: Option<u32>, start: i64, seen: u64) -> Known {
+        let mut details = Details::default();
+        details.start_time = Timestamp(start);
+        Known {
+            pid,
+            ppid,
+            user_id: None,
+            memory_bytes: 0,
+            cpu_usage: None,
+            details,
+            is_new: false,
+            start_seconds: 0,
+            cpu_ms: 0,
+            virtual_bytes: 0,
+            seen,
+        }
+    }
+
+    #[test]
+    fn a_parent_is_never_a_process_that_started_after_its_child() {
+        let mut look = Look::new().unwrap();
+        look.number = 5;
+        look.known.insert(1, known(1, None, 10, 5));
+        look.gone.push(known(2, Some(1), 20, 4));
+        let check = |child: &Known, parent: Option<(u32, i64)>| {
+            let found = look.parent_of(child);
+            let found = found.map(|parent| (parent.pid, parent.details.start_time.0));
+            assert_eq!(found, parent);
+        };
+        check(&known(7, Some(1), 30, 5), Some((1, 10)));
+        check(&known(7, Some(1), 10, 5), Some((1, 10)));
+        // The pid is another's now.
+        check(&known(7, Some(1), 9, 5), None);
+        check(&known(7, None, 30, 5), None);
+        check(&known(7, Some(99), 30, 5), None);
+        // Only what is gone itself had a parent that is gone.
+        check(&known(7, Some(2), 30, 4), Some((2, 20)));
+        check(&known(7, Some(2), 30, 5), None);
+    }
+
+    #[test]
+    fn cpu_use_is_in_percent_of_one_core() {
+        let check = |cpu_ms, elapsed_ms, percent: f64| {
+            assert!((percent_of_core(cpu_ms, elapsed_ms) - percent).abs() < 1e-9);
+        };
+        check(0, 1_000.0, 0.0);
+        check(10, 1_000.0, 1.0);
+        check(2_000, 1_000.0, 200.0);
+        check(5, 20.0, 25.0);
+    }
+}

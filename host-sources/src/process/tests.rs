@@ -1,0 +1,339 @@
+//! Promises of the process source, over real processes that the tests make.
+
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+use weir_bus::{Batcher, BatcherLimits, CollectionEvent, Settlement};
+
+use super::*;
+use crate::source::ContextHandle;
+
+/// Longer than anything here takes on the busiest machine: reaching it is a failure.
+const PATIENCE: Duration = Duration::from_secs(60);
+const INTERVAL: Duration = Duration::from_millis(20);
+
+/// A process source that runs, and what it has sent.
+struct Watched {
+    batcher: Arc<Batcher>,
+    handle: ContextHandle,
+    task: JoinHandle<Result<(), SourceError>>,
+}
+
+impl Watched {
+    fn start() -> Self {
+        let limits = BatcherLimits::default();
+        let batcher = Arc::new(Batcher::new("process", Pace::Periodic, limits.clone()));
+        let emitter = Emitter::new(Arc::clone(&batcher), Pace::Periodic, &limits, PATIENCE);
+        let (context, handle) = SourceContext::new(emitter);
+        let source = ProcessSource::new(INTERVAL);
+        let task = tokio::spawn(async move { source.start(context).await });
+        Self {
+            batcher,
+            handle,
+            task,
+        }
+    }
+
+    /// The rows of the next batch, with what its header says of its snapshot.
+    async fn batch(&self) -> (Vec<ProcessEvent>, weir_bus::Snapshot) {
+        let next = tokio::time::timeout(PATIENCE, self.batcher.next());
+        let batch = next.await.expect("the source sends nothing").unwrap();
+        self.batcher.settle(&Settlement {
+            published: batch.rows() as u64,
+            ..Settlement::default()
+        });
+        let rows = (0..batch.rows()).map(|row| match batch.row(row) {
+            Some(CollectionEvent::Process(event)) => event,
+            other => panic!("no process: {other:?}"),
+        });
+        (rows.collect(), batch.header().snapshot.unwrap())
+    }
+
+    /// All rows of the next look.
+    async fn look(&self) -> Vec<ProcessEvent> {
+        let mut rows = Vec::new();
+        loop {
+            let (more, snapshot) = self.batch().await;
+            rows.extend(more);
+            if snapshot.last {
+                return rows;
+            }
+        }
+    }
+
+    /// The first row that is wanted.
+    async fn row(&self, wanted: impl Fn(&ProcessEvent) -> bool) -> ProcessEvent {
+        let find = async {
+            loop {
+                if let Some(row) = self.look().await.into_iter().find(|row| wanted(row)) {
+                    return row;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, find)
+            .await
+            .expect("no such row comes")
+    }
+
+    async fn stop(self) {
+        self.handle.stop();
+        self.batcher.close();
+        self.task.await.unwrap().unwrap();
+    }
+}
+
+/// A child that is killed at the end of its test.
+struct Kept(Child);
+
+impl Kept {
+    fn end(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// A program that does nothing for long.
+const IDLE: &str = "sleep";
+const IDLE_SECONDS: &str = "1000";
+
+fn idle() -> Kept {
+    Kept(Command::new(IDLE).arg(IDLE_SECONDS).spawn().unwrap())
+}
+
+#[tokio::test]
+async fn the_first_look_shows_what_is_there_as_observed() {
+    let child = idle();
+    let watched = Watched::start();
+    let rows = watched.look().await;
+    assert!(rows.iter().all(|row| row.lifecycle == "observed"));
+    assert!(rows.iter().all(|row| row.cpu_usage.is_none()));
+    let pids: Vec<u32> = rows.iter().map(|row| row.pid).collect();
+    assert!(pids.contains(&std::process::id()));
+    assert!(pids.contains(&child.0.id()));
+    // Threads are no processes.
+    let mut sorted = pids.clone();
+    sorted.sort_unstable();
+    sorted.dedup();
+    assert_eq!(sorted.len(), pids.len());
+    let again = watched.look().await;
+    let own = again.iter().find(|row| row.pid == std::process::id());
+    assert!(own.unwrap().cpu_usage.is_some());
+    watched.stop().await;
+}
+
+#[tokio::test]
+async fn a_process_is_seen_to_start_and_to_exit_with_its_parent() {
+    let watched = Watched::start();
+    watched.look().await;
+    let mut child = idle();
+    let pid = child.0.id();
+    let started = watched.row(|row| row.pid == pid).await;
+    assert_eq!(started.lifecycle, "started");
+    assert_eq!(started.ppid, Some(std::process::id()));
+    assert_eq!(started.exit_code, None);
+    assert!(started.accessible);
+    let own = std::env::current_exe().unwrap();
+    let parent = started.parent_executable.as_deref();
+    assert_eq!(parent, Some(own.to_string_lossy().as_ref()));
+    assert!(started.parent_name.is_some());
+    assert!(started.parent_start_time <= Some(started.start_time));
+    let observed = watched.row(|row| row.pid == pid).await;
+    assert_eq!(observed.lifecycle, "observed");
+    assert_eq!(observed.start_time, started.start_time);
+
+    child.end();
+    let exited = watched
+        .row(|row| row.pid == pid && row.lifecycle == "exited")
+        .await;
+    assert_eq!(exited.command_line, [IDLE, IDLE_SECONDS]);
+    let same_but = ProcessEvent {
+        timestamp: observed.timestamp,
+        lifecycle: observed.lifecycle.clone(),
+        cpu_usage: observed.cpu_usage,
+        memory_bytes: observed.memory_bytes,
+        ..exited
+    };
+    assert_eq!(same_but, observed);
+    assert!(watched.look().await.iter().all(|row| row.pid != pid));
+    watched.stop().await;
+}
+
+#[tokio::test]
+async fn snapshots_are_numbered_and_each_ends_once() {
+    let watched = Watched::start();
+    let mut ids = Vec::new();
+    while ids.len() < 3 {
+        let (_, snapshot) = watched.batch().await;
+        if snapshot.last {
+            ids.push(snapshot.id);
+        }
+    }
+    assert_eq!(ids, [1, 2, 3]);
+    watched.stop().await;
+}
+
+#[tokio::test]
+async fn a_process_keeps_its_name_from_run_to_run() {
+    let child = idle();
+    let pid = child.0.id();
+    let mut starts = Vec::new();
+    for _ in 0..3 {
+        let watched = Watched::start();
+        for _ in 0..3 {
+            starts.push(watched.row(|row| row.pid == pid).await.start_time);
+        }
+        watched.stop().await;
+    }
+    starts.dedup();
+    assert_eq!(starts.len(), 1, "{starts:?}");
+    let age_ns = Timestamp::now().0 - starts[0].0;
+    assert!((0..120_000_000_000).contains(&age_ns), "{age_ns}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn an_exec_keeps_the_process_and_shows_its_new_program() {
+    let mut command = Command::new("sh");
+    command.args(["-c", "read line; exec sleep 1000"]);
+    let mut child = Kept(command.stdin(Stdio::piped()).spawn().unwrap());
+    let pid = child.0.id();
+    let watched = Watched::start();
+    let before = watched.row(|row| row.pid == pid).await;
+    assert_eq!(before.command_line.first().unwrap(), "sh");
+    drop(child.0.stdin.take());
+    let after = watched
+        .row(|row| row.pid == pid && row.command_line != before.command_line)
+        .await;
+    assert_eq!(after.command_line, [IDLE, IDLE_SECONDS]);
+    assert_eq!(after.name, IDLE);
+    assert_ne!(after.executable, before.executable);
+    assert_eq!(after.start_time, before.start_time);
+    assert_eq!(after.lifecycle, "observed");
+    watched.stop().await;
+}
+
+/// The file that runs as [`IDLE`] here.
+#[cfg(target_os = "linux")]
+fn idle_path() -> std::path::PathBuf {
+    let child = idle();
+    std::fs::read_link(format!("/proc/{}/exe", child.0.id())).unwrap()
+}
+
+/// Runs a copy of the program; a fork of another test may still hold it open for writing.
+#[cfg(target_os = "linux")]
+fn run_copy(copy: &std::path::Path) -> Kept {
+    use std::os::unix::process::CommandExt as _;
+    std::fs::copy(idle_path(), copy).unwrap();
+    loop {
+        // A program of several names goes by the one that it is called by.
+        match Command::new(copy).arg0(IDLE).arg(IDLE_SECONDS).spawn() {
+            Ok(child) => return Kept(child),
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                std::thread::yield_now();
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_executable_that_is_deleted_while_it_runs_shows_as_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join(IDLE);
+    let child = run_copy(&copy);
+    let pid = child.0.id();
+    let path = copy.to_string_lossy().into_owned();
+    let watched = Watched::start();
+    let shown = |row: &ProcessEvent| (row.executable_deleted, row.file_exists);
+    let before = watched.row(|row| row.pid == pid).await;
+    assert_eq!(before.executable.as_deref(), Some(path.as_str()));
+    assert_eq!(shown(&before), (Some(false), Some(true)));
+
+    std::fs::remove_file(&copy).unwrap();
+    let deleted = watched
+        .row(|row| row.pid == pid && row.executable_deleted == Some(true))
+        .await;
+    assert_eq!(deleted.executable.as_deref(), Some(path.as_str()));
+    assert_eq!(deleted.start_time, before.start_time);
+    assert_eq!(deleted.file_exists, Some(false));
+
+    std::fs::write(&copy, b"another").unwrap();
+    let replaced = watched
+        .row(|row| row.pid == pid && row.file_exists == Some(true))
+        .await;
+    assert_eq!(shown(&replaced), (Some(true), Some(true)));
+    watched.stop().await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_file_whose_name_says_that_it_was_deleted_was_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("program (deleted)");
+    let child = run_copy(&copy);
+    let watched = Watched::start();
+    let row = watched.row(|row| row.pid == child.0.id()).await;
+    assert_eq!(
+        row.executable.as_deref(),
+        Some(copy.to_string_lossy().as_ref())
+    );
+    assert_eq!(row.executable_deleted, Some(false));
+    watched.stop().await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_process_that_nobody_waits_for_stays_with_what_was_known() {
+    let watched = Watched::start();
+    let mut child = idle();
+    let pid = child.0.id();
+    let alive = watched.row(|row| row.pid == pid).await;
+    child.0.kill().unwrap();
+    // Its memory is gone, its entry is not.
+    let dead = watched
+        .row(|row| row.pid == pid && row.memory_bytes == Some(0))
+        .await;
+    assert_eq!(dead.lifecycle, "observed");
+    assert_eq!(dead.executable, alive.executable);
+    assert_eq!(dead.command_line, alive.command_line);
+    child.end();
+    let exited = watched
+        .row(|row| row.pid == pid && row.lifecycle == "exited")
+        .await;
+    assert_eq!(exited.executable, alive.executable);
+    watched.stop().await;
+}
+
+#[tokio::test]
+async fn a_look_that_takes_too_long_or_sees_too_much_shows_in_health() {
+    let source = ProcessSource::default();
+    let check = async |took_ms, processes_over_limit, expected: &str| {
+        source.note(LastLook {
+            took: Duration::from_millis(took_ms),
+            processes_over_limit,
+        });
+        let health = source.health_check().await.to_string();
+        assert!(health.starts_with(expected), "{health}");
+    };
+    check(10, 0, "healthy").await;
+    check(
+        1_500,
+        0,
+        "degraded: a look took 1.5s, longer than its interval of 1s",
+    )
+    .await;
+    check(
+        10,
+        3,
+        "degraded: 3 processes over the 131072 that are followed",
+    )
+    .await;
+}
