@@ -1,0 +1,68 @@
+//! Writes to the store: too much of it, or what must not be kept.
+
+use crate::verdicts::{fires, nothing};
+use weir_guest::host::{self, state};
+use weir_guest::{Batch, EvalError, Verdicts};
+
+/// Where it counts.
+const COUNT_KEY: &str = "count";
+/// The size of one value, below what a value may be.
+const VALUE_BYTES: usize = 32 << 10;
+
+/// Adds one to the count that is stored, and gives the new one.
+fn add_one() -> u64 {
+    let stored = state::get(COUNT_KEY).and_then(|bytes| <[u8; 8]>::try_from(bytes).ok());
+    let count = stored.map_or(0, u64::from_le_bytes) + 1;
+    if let Err(reason) = state::set(COUNT_KEY, &count.to_le_bytes()) {
+        host::warn(reason);
+    }
+    count
+}
+
+/// A good one: counts its calls in the store, and its first row fires with the count.
+pub(crate) fn count(_: &Batch<'_>, _: u64) -> Result<Verdicts, EvalError> {
+    Ok(fires(0, 0, Some(add_one().to_string())))
+}
+
+/// Counts, and traps: the count must stay.
+pub(crate) fn count_then_trap(_: &Batch<'_>, _: u64) -> Result<Verdicts, EvalError> {
+    host::info(format_args!("count {}", add_one()));
+    #[cfg(target_arch = "wasm32")]
+    core::arch::wasm32::unreachable();
+    #[cfg(not(target_arch = "wasm32"))]
+    Ok(nothing())
+}
+
+/// Counts, and rejects: the count must stay.
+pub(crate) fn count_then_reject(_: &Batch<'_>, _: u64) -> Result<Verdicts, EvalError> {
+    host::info(format_args!("count {}", add_one()));
+    Err(EvalError::Reject("not these".to_owned()))
+}
+
+/// Writes until it is refused, `amount` times at most; its first row fires with what it was told.
+fn until_refused(amount: u64, write: impl Fn(u64) -> Result<(), String>) -> Verdicts {
+    match (0..amount).find_map(|turn| write(turn).err()) {
+        Some(reason) => fires(0, 0, Some(reason)),
+        None => nothing(),
+    }
+}
+
+/// `amount` values of 32 KiB: past the store's bytes.
+pub(crate) fn bytes(_: &Batch<'_>, amount: u64) -> Result<Verdicts, EvalError> {
+    Ok(until_refused(amount, |turn| {
+        state::set(&format!("b{turn}"), &[1; VALUE_BYTES])
+    }))
+}
+
+/// `amount` empty values: past the store's keys.
+pub(crate) fn keys(_: &Batch<'_>, amount: u64) -> Result<Verdicts, EvalError> {
+    Ok(until_refused(amount, |turn| {
+        state::set(&format!("k{turn}"), &[])
+    }))
+}
+
+/// One value of `amount` bytes.
+pub(crate) fn value(_: &Batch<'_>, amount: u64) -> Result<Verdicts, EvalError> {
+    let bytes = vec![1; usize::try_from(amount).unwrap_or(usize::MAX)];
+    Ok(until_refused(1, |_| state::set("v", &bytes)))
+}
