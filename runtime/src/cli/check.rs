@@ -1,0 +1,30 @@
+//! `weir check`: the config and every guest that it names, without starting anything.
+
+use std::process::ExitCode;
+
+use super::{Failure, Global, guests, logs};
+
+pub(super) fn check(global: &Global) -> Result<ExitCode, Failure> {
+    let loaded = global.load()?;
+    logs::start(&loaded.config.log)?;
+    let guests = guests(&loaded.config)?;
+    let prepared = guests
+        .prepare_all(&loaded.config.slots)
+        .map_err(|error| Failure::Usage(error.to_string()))?;
+    for (slot, guest) in &prepared {
+        let (name, version) = &guest.description;
+        println!(
+            "slots.{slot}: {} {name} {version}, {}, sha256 {}",
+            guest.world.as_str(),
+            guest.module,
+            guest.digest
+        );
+    }
+    println!(
+        "the config is in order: {} sources, {} slots, {} sinks",
+        loaded.config.sources.len(),
+        loaded.config.slots.len(),
+        loaded.config.sinks.len()
+    );
+    Ok(ExitCode::SUCCESS)
+}

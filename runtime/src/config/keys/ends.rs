@@ -1,0 +1,111 @@
+//! The keys of `[sources.<name>]` and `[sinks.<name>]`: the two ends of an event's way.
+
+use super::{Fallback, GIB, Item, KIB, Key, Takes, TextRule};
+use std::time::Duration;
+
+/// `[sources.<name>]`.
+pub(super) const SOURCES: &[Key] = &[
+    Key::new(
+        "sources.<name>.kind",
+        Takes::Choice {
+            of: &["process", "replay"],
+            not_in_this_build: &[],
+        },
+        Fallback::Required {
+            example: "\"process\"",
+        },
+        "process: the processes of this machine; replay: a recording.",
+    ),
+    Key::new(
+        "sources.<name>.enabled",
+        Takes::Switch,
+        Fallback::Value("true"),
+        "false switches the source off.",
+    ),
+    Key::new(
+        "sources.<name>.interval",
+        Takes::Duration {
+            min: Duration::from_millis(10),
+            max: Duration::from_hours(1),
+        },
+        Fallback::Value("\"1s\""),
+        "How often the source looks.",
+    )
+    .only_for(&["process"]),
+    Key::new(
+        "sources.<name>.path",
+        Takes::Path,
+        Fallback::Required {
+            example: "\"/var/lib/weir/events.arrow\"",
+        },
+        "The recording to play.",
+    )
+    .only_for(&["replay"]),
+    Key::new(
+        "sources.<name>.pace",
+        Takes::Choice {
+            of: &["fast", "recorded"],
+            not_in_this_build: &[],
+        },
+        Fallback::Value("\"fast\""),
+        "fast: as fast as it goes; recorded: with the pauses of the recording.",
+    )
+    .only_for(&["replay"]),
+];
+
+/// `[sinks.<name>]`.
+pub(super) const SINKS: &[Key] = &[
+    Key::new(
+        "sinks.<name>.kind",
+        Takes::Choice {
+            of: &["terminal", "json", "recording"],
+            not_in_this_build: &[],
+        },
+        Fallback::Required {
+            example: "\"terminal\"",
+        },
+        "terminal: for people; json: a line an event; recording: Arrow IPC files.",
+    ),
+    Key::new(
+        "sinks.<name>.enabled",
+        Takes::Switch,
+        Fallback::Value("true"),
+        "false switches the sink off.",
+    ),
+    Key::new(
+        "sinks.<name>.patterns",
+        Takes::List {
+            of: Item::Text(TextRule::Pattern),
+            items_max: 256,
+        },
+        Fallback::Value("[\"findings.>\"]"),
+        "The topics that go to the sink.",
+    ),
+    Key::new(
+        "sinks.<name>.path",
+        Takes::Path,
+        Fallback::Unset {
+            meaning: "a json sink writes to stdout; a recording must have a path",
+            example: "\"/var/log/weir/findings.json\"",
+        },
+        "The file to write.",
+    )
+    .only_for(&["json", "recording"]),
+    Key::new(
+        "sinks.<name>.rotate_bytes_max",
+        Takes::Size {
+            min: 64 * KIB,
+            max: 64 * GIB,
+        },
+        Fallback::Value("\"64MiB\""),
+        "A new file is begun when the file has so many bytes.",
+    )
+    .only_for(&["json", "recording"]),
+    Key::new(
+        "sinks.<name>.rotate_files_max",
+        Takes::Integer { min: 1, max: 1_000 },
+        Fallback::Value("8"),
+        "So many files are kept, then the oldest is removed.",
+    )
+    .only_for(&["json", "recording"]),
+];

@@ -1,0 +1,163 @@
+//! The one table of all config keys: what each is called, what it takes, what it is without a word, what it does.
+//!
+//! Everything else follows from it: the check of every layer, the layer of built-in defaults,
+//! `weir config --init` and the documentation. Invariant: a key that isn't here can't be set, and each
+//! key here has its field in [`Config`](super::Config) (a test walks both).
+
+mod daemon;
+mod ends;
+mod find;
+mod limits;
+mod slots;
+mod takes;
+
+pub(crate) use find::{
+    Found, NAME_BYTES_MAX, children, find, name_is_good, nearest_key, nearest_of,
+};
+pub use takes::{Item, Takes, TextRule};
+
+/// One kibibyte, in bytes.
+pub(crate) const KIB: u64 = 1 << 10;
+/// One mebibyte, in bytes.
+pub(crate) const MIB: u64 = 1 << 20;
+/// One gibibyte, in bytes.
+pub(crate) const GIB: u64 = 1 << 30;
+
+/// The segment of a key's path that stands for the name of a source, slot or sink.
+pub const NAME_SEGMENT: &str = "<name>";
+
+/// One key of the config.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// Its dotted path; [`NAME_SEGMENT`] stands for the name of a source, slot or sink.
+    pub path: &'static str,
+    /// What it takes.
+    pub takes: Takes,
+    /// What holds where no layer says anything.
+    pub fallback: Fallback,
+    /// It means something only where the entry's `kind` is one of these; empty: always.
+    pub kinds: &'static [&'static str],
+    /// What it does, in one sentence.
+    pub doc: &'static str,
+}
+
+/// What holds for a key that no layer sets.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Fallback {
+    /// This value, written in TOML.
+    Value(&'static str),
+    /// The value of another key.
+    SameAs(&'static str),
+    /// Found out when the config is loaded.
+    Computed {
+        /// Which way.
+        from: Computed,
+        /// A value that one could write, in TOML.
+        example: &'static str,
+    },
+    /// It stays unset.
+    Unset {
+        /// What that means, to be read after "unset: ".
+        meaning: &'static str,
+        /// A value that one could write, in TOML.
+        example: &'static str,
+    },
+    /// It must be set wherever its table stands.
+    Required {
+        /// A value that one could write, in TOML.
+        example: &'static str,
+    },
+}
+
+/// The defaults that depend on who runs the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Computed {
+    /// Where guests are looked for.
+    GuestFolders,
+    /// Where compiled code is kept.
+    CacheFolder,
+    /// Where what must survive a restart is kept.
+    StateFolder,
+}
+
+impl Computed {
+    /// What it comes out as, in words.
+    #[must_use]
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::GuestFolders => {
+                "/etc/weir/guests, and for all but root $XDG_CONFIG_HOME/weir/guests or ~/.config/weir/guests"
+            }
+            Self::CacheFolder => "$XDG_CACHE_HOME/weir or ~/.cache/weir; /var/cache/weir for root",
+            Self::StateFolder => {
+                "$XDG_STATE_HOME/weir or ~/.local/state/weir; /var/lib/weir for root"
+            }
+        }
+    }
+}
+
+/// What stands at the head of each table of the config, in the order in which people read them.
+pub(crate) const SECTIONS: [(&str, &str); 8] = [
+    (
+        "collector",
+        "How events are collected: buffers, batches and timeouts.",
+    ),
+    ("bus", "The bus between sources, guests and sinks."),
+    ("sandbox", "What all guests share."),
+    ("log", "What the daemon says about itself, on stderr."),
+    (
+        "sources.<name>",
+        "A source of events: what reads the host, or plays a recording.",
+    ),
+    ("slots.<name>", "A slot: a named place for a guest."),
+    (
+        "slots.<name>.limits",
+        "What a guest may use; breaking a limit is a fault that names it.",
+    ),
+    ("sinks.<name>", "A sink: where findings and events leave."),
+];
+
+/// Every key, table by table, in the order in which people read them.
+pub fn all() -> impl Iterator<Item = &'static Key> {
+    [
+        daemon::COLLECTOR,
+        daemon::BUS,
+        daemon::SANDBOX,
+        daemon::LOG,
+        ends::SOURCES,
+        slots::SLOTS,
+        limits::LIMITS,
+        ends::SINKS,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+impl Key {
+    /// A key that always has a meaning.
+    const fn new(path: &'static str, takes: Takes, fallback: Fallback, doc: &'static str) -> Self {
+        Self {
+            path,
+            takes,
+            fallback,
+            kinds: &[],
+            doc,
+        }
+    }
+
+    /// The same key, but only for entries of these kinds.
+    const fn only_for(mut self, kinds: &'static [&'static str]) -> Self {
+        self.kinds = kinds;
+        self
+    }
+
+    /// The segments of its path.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = &'static str> {
+        self.path.split('.')
+    }
+
+    /// The table that it stands in, and its own last segment.
+    pub(crate) fn split(&self) -> (&'static str, &'static str) {
+        self.path.rsplit_once('.').unwrap_or(("", self.path))
+    }
+}

@@ -1,0 +1,165 @@
+//! The rules between keys: values that are good alone, and not together.
+//!
+//! Runs after every key has its value; a key that failed its own check takes part in no rule.
+
+use super::complete::{entries_of, missing};
+use super::error::ConfigError;
+use super::keys::{Fallback, Found, find, nearest_of};
+use super::layer::{KeyPath, Layered, shown_key};
+use super::origin::Origin;
+use super::value::Value;
+
+/// Pairs of keys of a slot of which the first may not be more than the second.
+const AT_MOST: [(&str, &str); 2] = [
+    ("limits.state_value_bytes_max", "limits.state_bytes_max"),
+    ("limits.host_bytes_call_max", "limits.host_bytes_batch_max"),
+];
+
+/// Checks all rules.
+pub(crate) fn check_rules(layered: &mut Layered) {
+    count(layered, "sources", "collector.sources_max");
+    count(layered, "slots", "sandbox.slots_max");
+    let slots = entries_of(layered, "slots");
+    for slot in &slots {
+        for (small, large) in AT_MOST {
+            at_most(layered, &under(slot, small), &under(slot, large));
+        }
+        let all_guests = under(&[], "sandbox.guests_memory_bytes_max");
+        at_most(
+            layered,
+            &under(slot, "limits.memory_bytes_max"),
+            &all_guests,
+        );
+        triggers_exist(layered, slot, &slots);
+    }
+    for sink in entries_of(layered, "sinks") {
+        recording_has_path(layered, &sink);
+    }
+}
+
+fn under(entry: &[String], key: &str) -> KeyPath {
+    entry
+        .iter()
+        .cloned()
+        .chain(key.split('.').map(str::to_owned))
+        .collect()
+}
+
+/// Whether an entry is switched on.
+pub(crate) fn is_enabled(layered: &Layered, entry: &KeyPath) -> bool {
+    !matches!(
+        layered.get(&under(entry, "enabled")),
+        Some((Value::Switch(false), _))
+    )
+}
+
+fn count(layered: &mut Layered, table: &str, limit: &str) {
+    let enabled = entries_of(layered, table)
+        .iter()
+        .filter(|entry| is_enabled(layered, entry))
+        .count();
+    let path = under(&[], limit);
+    if let Some((Value::Integer(most), origin)) = layered.get(&path)
+        && u64::try_from(enabled).is_ok_and(|enabled| enabled > *most)
+    {
+        let error = ConfigError::Conflict {
+            origin: origin.clone(),
+            key: shown_key(&path),
+            given: most.to_string(),
+            problem: format!(
+                "{enabled} {table} are enabled; raise it, or switch some off with enabled = false"
+            ),
+        };
+        layered.errors.push(error);
+    }
+}
+
+fn at_most(layered: &mut Layered, small: &KeyPath, large: &KeyPath) {
+    let (Some((small_value, small_origin)), Some((large_value, large_origin))) =
+        (layered.get(small), layered.get(large))
+    else {
+        return;
+    };
+    let (Value::Size(small_bytes), Value::Size(large_bytes)) = (small_value, large_value) else {
+        return;
+    };
+    if small_bytes <= large_bytes {
+        return;
+    }
+    // Whoever wrote one of the two is told at that place; the other is a default.
+    let (at, at_value, origin, other, other_value, word, remedy) =
+        if small_origin.layer >= large_origin.layer {
+            (
+                small,
+                small_value,
+                small_origin,
+                large,
+                large_value,
+                "more",
+                "lower",
+            )
+        } else {
+            (
+                large,
+                large_value,
+                large_origin,
+                small,
+                small_value,
+                "less",
+                "raise",
+            )
+        };
+    let error = ConfigError::Conflict {
+        origin: Origin::clone(origin),
+        key: shown_key(at),
+        given: at_value.to_toml(),
+        problem: format!(
+            "{word} than {} = {}; {remedy} it, or change the other",
+            shown_key(other),
+            other_value.to_toml()
+        ),
+    };
+    layered.errors.push(error);
+}
+
+fn triggers_exist(layered: &mut Layered, slot: &KeyPath, slots: &[KeyPath]) {
+    let path = under(slot, "triggers");
+    let Some((Value::List(triggers), origin)) = layered.get(&path) else {
+        return;
+    };
+    let names: Vec<&str> = slots
+        .iter()
+        .filter_map(|slot| Some(slot.get(1)?.as_str()))
+        .collect();
+    let errors: Vec<ConfigError> = triggers
+        .iter()
+        .filter(|trigger| !names.contains(&trigger.as_str()))
+        .map(|trigger| {
+            let hint = nearest_of(trigger, names.iter().copied())
+                .map(|near| format!(", did you mean \"{near}\"?"))
+                .unwrap_or_default();
+            ConfigError::Conflict {
+                origin: origin.clone(),
+                key: shown_key(&path),
+                given: format!("\"{trigger}\""),
+                problem: format!("there is no slot of this name{hint}"),
+            }
+        })
+        .collect();
+    layered.errors.extend(errors);
+}
+
+fn recording_has_path(layered: &mut Layered, sink: &KeyPath) {
+    let is_recording = layered
+        .get(&under(sink, "kind"))
+        .is_some_and(|(kind, _)| kind.as_text() == Some("recording"));
+    let path = under(sink, "path");
+    let absent = !layered.values.contains_key(&path) && !layered.failed.contains(&path);
+    if is_recording
+        && absent
+        && let Found::Key(key) = find(&path)
+        && let Fallback::Unset { example, .. } = key.fallback
+    {
+        missing(layered, key, &path, example);
+    }
+}

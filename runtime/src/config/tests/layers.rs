@@ -1,0 +1,388 @@
+//! Layers lie over each other in order, and every value knows where it comes from.
+
+use super::*;
+use std::time::Duration;
+
+const EMBEDDED: &str = "[collector]\nbatch_rows_max = 1\n[slots.a]\nmodule = \"builtin:a\"\n";
+
+/// Loads with the layers from the weakest up to `highest`, each of which sets the same key; answers value and origin.
+fn up_to(highest: usize) -> (usize, String, Layer) {
+    let folder = Folder::new();
+    let file = |layer: usize, name: &str| {
+        (highest >= layer).then(|| {
+            folder.write(
+                name,
+                &format!("\n[collector]\n  batch_rows_max = {layer}\n"),
+            )
+        })
+    };
+    let request = LoadRequest {
+        system: Some(file(2, "system.toml").unwrap_or(folder.path("none"))),
+        user: file(3, "user.toml"),
+        explicit: file(4, "explicit.toml"),
+        environment: (highest >= 5)
+            .then(|| ("WEIR_COLLECTOR__BATCH_ROWS_MAX".to_owned(), "5".to_owned()))
+            .into_iter()
+            .collect(),
+        flags: (highest >= 6)
+            .then(|| ("collector.batch_rows_max".to_owned(), "6".to_owned()))
+            .into_iter()
+            .collect(),
+        embedded_default: if highest >= 1 { EMBEDDED } else { "" },
+    };
+    let loaded = load_as(&request, false).unwrap();
+    let origin = loaded
+        .provenance
+        .origin("collector.batch_rows_max")
+        .unwrap();
+    let shown = origin.to_string();
+    let shown = shown.replace(&format!("{}/", folder.0.path().display()), "");
+    (loaded.config.collector.batch_rows_max, shown, origin.layer)
+}
+
+#[test]
+fn a_later_layer_overrides_an_earlier_one_and_is_named_as_origin() {
+    let check = |highest, value, origin: &str, layer| {
+        assert_eq!(up_to(highest), (value, origin.to_owned(), layer));
+    };
+    check(0, 1000, "built-in default", Layer::BuiltIn);
+    check(1, 1, "embedded default:2:18", Layer::Embedded);
+    check(2, 2, "system.toml:3:20", Layer::System);
+    check(3, 3, "user.toml:3:20", Layer::User);
+    check(4, 4, "explicit.toml:3:20", Layer::Explicit);
+    check(
+        5,
+        5,
+        "environment WEIR_COLLECTOR__BATCH_ROWS_MAX",
+        Layer::Environment,
+    );
+    check(6, 6, "flag collector.batch_rows_max", Layer::Flag);
+}
+
+#[test]
+fn the_embedded_default_holds_only_where_there_is_no_file() {
+    let folder = Folder::new();
+    let file = folder.write("weir.toml", "");
+    let with = |user: Option<&Path>| {
+        let request = LoadRequest {
+            embedded_default: EMBEDDED,
+            ..request(user, &[], &[])
+        };
+        load_as(&request, false).unwrap()
+    };
+    assert!(with(None).config.slots.contains_key("a"));
+    assert!(
+        with(Some(&folder.path("absent")))
+            .config
+            .slots
+            .contains_key("a")
+    );
+    assert!(with(Some(&file)).config.slots.is_empty());
+}
+
+#[test]
+fn the_files_to_watch_are_those_that_are_there_and_those_that_may_come() {
+    let folder = Folder::new();
+    let explicit = folder.write("explicit.toml", "");
+    let request = LoadRequest {
+        system: Some(folder.path("system.toml")),
+        user: Some(folder.path("user.toml")),
+        explicit: Some(explicit.clone()),
+        ..LoadRequest::default()
+    };
+    let files = load_as(&request, false).unwrap().files;
+    assert_eq!(
+        files,
+        [
+            folder.path("system.toml"),
+            folder.path("user.toml"),
+            explicit
+        ]
+    );
+}
+
+#[test]
+fn tables_merge_by_name_and_then_by_key() {
+    let folder = Folder::new();
+    let system = folder.write(
+        "system.toml",
+        "[slots.a]\nmodule = \"builtin:a\"\norder = 7\n\
+         settings = { deep = { one = 1, two = 2 }, list = [1, 2], kept = {} }\n\
+         [slots.b]\nmodule = \"builtin:b\"\n",
+    );
+    let user = folder.write(
+        "user.toml",
+        "[slots.a]\norder = 8\nsettings = { deep = { two = 3 }, list = [4] }\n[slots.a.limits]\nfuel_row = 9\n",
+    );
+    let request = LoadRequest {
+        system: Some(system.clone()),
+        ..request(
+            Some(&user),
+            &[("WEIR_SLOTS__A__SETTINGS__DEEP__THREE", "\"x\"")],
+            &[("slots.a.settings.kept", "plain text")],
+        )
+    };
+    let loaded = load_as(&request, false).unwrap();
+    let slot = &loaded.config.slots["a"];
+    assert_eq!(slot.order, 8);
+    assert_eq!(slot.module, Module::BuiltIn("a".into()));
+    assert_eq!(slot.limits.fuel_row, 9);
+    assert_eq!(
+        slot.settings,
+        serde_json::json!({ "deep": { "one": 1, "two": 3, "three": "x" }, "list": [4], "kept": "plain text" })
+    );
+    assert_eq!(loaded.config.slots["b"].settings, serde_json::json!({}));
+    let origin = |key| loaded.provenance.origin(key).unwrap().to_string();
+    assert_eq!(
+        origin("slots.a.settings.deep.one"),
+        format!("{}:4:29", system.display())
+    );
+    assert_eq!(
+        origin("slots.a.settings.deep.two"),
+        format!("{}:3:29", user.display())
+    );
+    assert_eq!(
+        origin("slots.a.settings.kept"),
+        "flag slots.a.settings.kept"
+    );
+}
+
+#[test]
+fn what_is_switched_off_is_not_in_the_config_but_in_its_provenance() {
+    let text = "sources.p.kind = \"process\"\nslots.a.module = \"builtin:a\"\nslots.b.module = \"builtin:b\"\nsinks.t.kind = \"terminal\"\n";
+    let request = LoadRequest {
+        embedded_default: text,
+        ..request(
+            None,
+            &[
+                ("WEIR_SLOTS__A__ENABLED", "false"),
+                ("WEIR_SOURCES__P__ENABLED", "false"),
+            ],
+            &[("sinks.t.enabled", "false")],
+        )
+    };
+    let loaded = load_as(&request, false).unwrap();
+    assert_eq!(loaded.config.slots.keys().collect::<Vec<_>>(), ["b"]);
+    assert!(loaded.config.sources.is_empty());
+    assert!(loaded.config.sinks.is_empty());
+    assert_eq!(
+        loaded.provenance.value("slots.a.enabled"),
+        Some(&Value::Switch(false))
+    );
+}
+
+#[test]
+fn a_variable_means_the_entry_of_which_it_is_the_upper_case() {
+    let text = "slots.Two-Words.module = \"m\"\n";
+    let load = |variable| {
+        let request = LoadRequest {
+            embedded_default: text,
+            ..request(None, &[(variable, "7")], &[])
+        };
+        load_as(&request, false)
+    };
+    let loaded = load("WEIR_SLOTS__TWO_WORDS__ORDER").unwrap();
+    assert_eq!(loaded.config.slots["Two-Words"].order, 7);
+    assert_eq!(loaded.config.slots.len(), 1);
+    // Another name is a new slot, which lacks its module.
+    let error = one_error(load("WEIR_SLOTS__OTHER__ORDER"));
+    assert!(
+        error.starts_with("environment WEIR_SLOTS__OTHER__ORDER: slots.other.module: missing"),
+        "{error}"
+    );
+}
+
+#[test]
+fn values_are_written_in_variables_as_people_would() {
+    let load = |name, value| {
+        load_as(
+            &request(None, &[("WEIR_SINKS__T__KIND", "json"), (name, value)], &[]),
+            false,
+        )
+        .unwrap()
+        .config
+    };
+    assert_eq!(
+        load("WEIR_COLLECTOR__BATCH_TIMEOUT", "35ms")
+            .collector
+            .batch_timeout,
+        Duration::from_millis(35)
+    );
+    assert_eq!(
+        load("WEIR_COLLECTOR__BATCH_BYTES_MAX", "2 MiB")
+            .collector
+            .batch_bytes_max,
+        2 << 20
+    );
+    assert_eq!(
+        load("WEIR_COLLECTOR__BATCH_BYTES_MAX", "8192")
+            .collector
+            .batch_bytes_max,
+        8192
+    );
+    assert_eq!(
+        load("WEIR_COLLECTOR__BACKPRESSURE_THRESHOLD", "1")
+            .collector
+            .backpressure_threshold
+            .to_bits(),
+        1f64.to_bits()
+    );
+    assert!(
+        !load("WEIR_COLLECTOR__TELEMETRY", "false")
+            .collector
+            .telemetry
+    );
+    assert_eq!(load("WEIR_BUS__KIND", "none").bus.kind, BusKind::None);
+    for list in ["findings.>,events.>", "[\"findings.>\", \"events.>\"]"] {
+        let config = load("WEIR_SINKS__T__PATTERNS", list);
+        let patterns: Vec<&str> = config.sinks["t"]
+            .patterns()
+            .iter()
+            .map(|pattern| pattern.as_str())
+            .collect();
+        assert_eq!(patterns, ["findings.>", "events.>"]);
+    }
+}
+
+#[test]
+fn variables_that_are_not_ours_are_left_alone() {
+    let environment = [("PATH", "/bin"), ("WEIRD", "1"), ("weir_bus__kind", "x")];
+    assert!(load_as(&request(None, &environment, &[]), false).is_ok());
+}
+
+#[test]
+fn relative_paths_begin_at_the_folder_of_their_file() {
+    let folder = Folder::new();
+    let file = folder.write(
+        "weir.toml",
+        "[sandbox]\nguest_folders = [\"guests\", \"/abs\"]\ncache_folder = \"cache\"\n",
+    );
+    let config = load_as(&request(Some(&file), &[], &[]), false)
+        .unwrap()
+        .config;
+    assert_eq!(
+        config.sandbox.guest_folders,
+        [folder.path("guests"), PathBuf::from("/abs")]
+    );
+    assert_eq!(config.sandbox.cache_folder, folder.path("cache"));
+}
+
+#[test]
+fn default_folders_are_those_of_who_runs_it() {
+    let check =
+        |environment: &[(&str, &str)], as_root, cache: &str, state: &str, guests: &[&str]| {
+            let config = load_as(&request(None, environment, &[]), as_root)
+                .unwrap()
+                .config
+                .sandbox;
+            assert_eq!(config.cache_folder, Path::new(cache));
+            assert_eq!(config.state_folder, Path::new(state));
+            assert_eq!(
+                config.guest_folders,
+                guests.iter().map(PathBuf::from).collect::<Vec<_>>()
+            );
+        };
+    let home = ("HOME", "/home/a");
+    check(
+        &[home],
+        false,
+        "/home/a/.cache/weir",
+        "/home/a/.local/state/weir",
+        &["/etc/weir/guests", "/home/a/.config/weir/guests"],
+    );
+    check(
+        &[
+            home,
+            ("XDG_CACHE_HOME", "/c"),
+            ("XDG_STATE_HOME", "/s"),
+            ("XDG_CONFIG_HOME", "/f"),
+        ],
+        false,
+        "/c/weir",
+        "/s/weir",
+        &["/etc/weir/guests", "/f/weir/guests"],
+    );
+    check(
+        &[home, ("XDG_CACHE_HOME", "relative")],
+        false,
+        "/home/a/.cache/weir",
+        "/home/a/.local/state/weir",
+        &["/etc/weir/guests", "/home/a/.config/weir/guests"],
+    );
+    check(
+        &[home],
+        true,
+        "/var/cache/weir",
+        "/var/lib/weir",
+        &["/etc/weir/guests"],
+    );
+    check(
+        &[],
+        false,
+        "/var/cache/weir",
+        "/var/lib/weir",
+        &["/etc/weir/guests"],
+    );
+}
+
+#[test]
+fn standard_paths_follow_the_environment() {
+    let check = |environment: &[(&str, &str)], user: Option<&str>| {
+        let paths = standard_paths(&request(None, environment, &[]).environment);
+        assert_eq!(paths.system, Path::new("/etc/weir/weir.toml"));
+        assert_eq!(paths.user, user.map(PathBuf::from));
+    };
+    check(
+        &[("HOME", "/home/a")],
+        Some("/home/a/.config/weir/weir.toml"),
+    );
+    check(
+        &[("HOME", "/home/a"), ("XDG_CONFIG_HOME", "/x")],
+        Some("/x/weir/weir.toml"),
+    );
+    check(&[], None);
+}
+
+#[test]
+fn a_slot_without_queue_bounds_has_those_of_the_bus() {
+    let text =
+        "bus.queue_batches_max = 7\nslots.a.module = \"m\"\nslots.a.queue_bytes_max = \"1MiB\"\n";
+    let loaded = load_text(text).unwrap();
+    let slot = &loaded.config.slots["a"];
+    assert_eq!((slot.queue_batches_max, slot.queue_bytes_max), (7, 1 << 20));
+    assert_eq!(
+        loaded
+            .provenance
+            .origin("slots.a.queue_batches_max")
+            .unwrap()
+            .to_string(),
+        "embedded default:1:25"
+    );
+}
+
+#[test]
+fn only_slots_change_without_a_restart() {
+    let base = "collector.batch_timeout = \"20ms\"\nsources.p.kind = \"process\"\nsinks.t.kind = \"terminal\"\nslots.a.module = \"m\"\n";
+    let check = |changed: &str, expected: &[&str]| {
+        let old = load_text(base).unwrap().config;
+        let new = load_text(changed).unwrap().config;
+        assert_eq!(old.changes_needing_restart(&new), expected, "{changed}");
+        assert_eq!(new.changes_needing_restart(&old), expected, "{changed}");
+    };
+    check(base, &[]);
+    check(&base.replace("20ms", "20000us"), &[]);
+    check(
+        &base.replace("slots.a.module = \"m\"", "slots.b.module = \"n\""),
+        &[],
+    );
+    check(&base.replace("20ms", "30ms"), &["collector.batch_timeout"]);
+    check(
+        &base.replace("sources.p", "sources.q"),
+        &["sources.p", "sources.q"],
+    );
+    check(&base.replace("\"terminal\"", "\"json\""), &["sinks.t"]);
+    check(
+        &format!("{base}sources.p.interval = \"2s\"\nbus.kind = \"none\"\nslots.a.order = 1\n"),
+        &["bus.kind", "sources.p.interval"],
+    );
+}

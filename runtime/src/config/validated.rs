@@ -1,0 +1,281 @@
+//! The config as the rest of the daemon sees it: typed, complete, within all ranges.
+//!
+//! Field names are the keys' names; a test holds the two together. Invariant: only [`load`](super::load) makes
+//! a [`Config`] from outside data, so nobody holds an invalid one. What is switched off isn't in it.
+
+use super::limits::Limits;
+use super::names::Module;
+use super::units::duration_as_text;
+use crate::digest::Digest;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+use weir_bus::TopicPattern;
+
+/// All of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// `[collector]`
+    pub collector: CollectorSettings,
+    /// `[bus]`
+    pub bus: BusSettings,
+    /// `[sandbox]`
+    pub sandbox: SandboxSettings,
+    /// `[log]`
+    pub log: LogSettings,
+    /// The enabled `[sources.<name>]`, by name.
+    #[serde(default)]
+    pub sources: BTreeMap<String, SourceSettings>,
+    /// The enabled `[slots.<name>]`, by name.
+    #[serde(default)]
+    pub slots: BTreeMap<String, SlotSettings>,
+    /// The enabled `[sinks.<name>]`, by name.
+    #[serde(default)]
+    pub sinks: BTreeMap<String, SinkSettings>,
+}
+
+/// `[collector]`: how events are collected.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CollectorSettings {
+    /// What this daemon is called.
+    pub component_name: String,
+    /// Rows that may wait between a source and its batcher.
+    pub event_buffer_size: usize,
+    /// A batch is closed when it has so many rows.
+    pub batch_rows_max: usize,
+    /// A batch is closed when it has so many bytes.
+    pub batch_bytes_max: usize,
+    /// A batch is closed when its first row has waited so long.
+    #[serde(with = "duration_as_text")]
+    pub batch_timeout: Duration,
+    /// The same for realtime sources.
+    #[serde(with = "duration_as_text")]
+    pub realtime_batch_timeout: Duration,
+    /// The share of the event buffer, in 0.1..=1, above which sources are slowed.
+    pub backpressure_threshold: f64,
+    /// A periodic source waits at most so long for room.
+    #[serde(with = "duration_as_text")]
+    pub backpressure_wait_max: Duration,
+    /// A source that hasn't started after this time has failed.
+    #[serde(with = "duration_as_text")]
+    pub startup_timeout: Duration,
+    /// Draining takes at most so long.
+    #[serde(with = "duration_as_text")]
+    pub shutdown_timeout: Duration,
+    /// How often health is asked for.
+    #[serde(with = "duration_as_text")]
+    pub health_interval: Duration,
+    /// At most so many sources.
+    pub sources_max: usize,
+    /// Whether the daemon's health and statistics go on the bus.
+    pub telemetry: bool,
+}
+
+/// `[bus]`: what carries the batches.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BusSettings {
+    /// Which make of bus.
+    pub kind: BusKind,
+    /// Batches that may wait for a subscriber.
+    pub queue_batches_max: usize,
+    /// Bytes that these may keep alive.
+    pub queue_bytes_max: usize,
+}
+
+/// The makes of bus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BusKind {
+    /// In this process.
+    Local,
+    /// Everything is counted as dropped.
+    None,
+}
+
+/// `[sandbox]`: what all guests share.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SandboxSettings {
+    /// The folders that modules are opened in.
+    pub guest_folders: Vec<PathBuf>,
+    /// Where compiled guests are kept.
+    pub cache_folder: PathBuf,
+    /// Where what must survive a restart is kept.
+    pub state_folder: PathBuf,
+    /// Memory of all guests together, in bytes.
+    pub guests_memory_bytes_max: u64,
+    /// Compiling a module may take so long.
+    #[serde(with = "duration_as_text")]
+    pub compile_timeout: Duration,
+    /// Compiling a module may take so many bytes of memory.
+    pub compile_memory_bytes_max: u64,
+    /// At most so many slots.
+    pub slots_max: usize,
+}
+
+/// `[log]`: what the daemon says about itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogSettings {
+    /// A level, or levels by target: `info,weir::sandbox=debug`.
+    pub level: String,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// `[sources.<name>]`: a source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum SourceSettings {
+    /// The processes of this machine.
+    Process {
+        /// How often it looks.
+        #[serde(with = "duration_as_text")]
+        interval: Duration,
+    },
+    /// A recording.
+    Replay {
+        /// Its file.
+        path: PathBuf,
+        /// How fast it plays.
+        pace: ReplayPace,
+    },
+}
+
+/// How fast a recording plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReplayPace {
+    /// As fast as it goes.
+    Fast,
+    /// With the pauses of the recording.
+    Recorded,
+}
+
+/// `[slots.<name>]`: a guest, and what it may do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SlotSettings {
+    /// What runs.
+    pub module: Module,
+    /// Filters run in this order, then by name.
+    pub order: u32,
+    /// What the guest gets as its config: always an object.
+    pub settings: serde_json::Value,
+    /// What the guest may import.
+    pub grants: BTreeSet<Grant>,
+    /// What happens to rows without a verdict.
+    pub on_fault: OnFault,
+    /// For a stage: the trigger slots that it listens to; empty: all.
+    pub triggers: BTreeSet<String>,
+    /// The digest that the module must have.
+    #[serde(default)]
+    pub sha256: Option<Digest>,
+    /// Batches that may wait for the guest.
+    pub queue_batches_max: usize,
+    /// Bytes that these may keep alive.
+    pub queue_bytes_max: usize,
+    /// What happens when the queue is full.
+    pub queue_policy: SlotQueuePolicy,
+    /// How long a batch waits for room, with [`SlotQueuePolicy::Block`].
+    #[serde(with = "duration_as_text")]
+    pub block_deadline: Duration,
+    /// What the guest may use.
+    pub limits: Limits,
+}
+
+/// What a guest may import beyond its columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Grant {
+    /// Lines in the log.
+    Log,
+    /// A store of keys and values.
+    State,
+    /// Counters.
+    Metrics,
+    /// Questions about processes.
+    Inspect,
+}
+
+/// What happens to rows that got no verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFault {
+    /// They go on.
+    Pass,
+    /// They are dropped, counted.
+    Drop,
+}
+
+/// What happens when a slot's queue is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SlotQueuePolicy {
+    /// The oldest batch goes.
+    DropOldest,
+    /// The newest batch goes.
+    DropNewest,
+    /// Who publishes waits, up to [`SlotSettings::block_deadline`].
+    Block,
+}
+
+/// `[sinks.<name>]`: where findings and events leave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum SinkSettings {
+    /// For people.
+    Terminal {
+        /// The topics that go there.
+        patterns: Vec<TopicPattern>,
+    },
+    /// A line of JSON an event.
+    Json {
+        /// The topics that go there.
+        patterns: Vec<TopicPattern>,
+        /// The file; stdout without one.
+        #[serde(default)]
+        path: Option<PathBuf>,
+        /// A new file is begun at so many bytes.
+        rotate_bytes_max: u64,
+        /// So many files are kept.
+        rotate_files_max: usize,
+    },
+    /// Arrow IPC files.
+    Recording {
+        /// The topics that go there.
+        patterns: Vec<TopicPattern>,
+        /// The file.
+        path: PathBuf,
+        /// A new file is begun at so many bytes.
+        rotate_bytes_max: u64,
+        /// So many files are kept.
+        rotate_files_max: usize,
+    },
+}
+
+impl SinkSettings {
+    /// The topics that go there.
+    #[must_use]
+    pub fn patterns(&self) -> &[TopicPattern] {
+        match self {
+            Self::Terminal { patterns }
+            | Self::Json { patterns, .. }
+            | Self::Recording { patterns, .. } => patterns,
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! A changed config: validated as a whole, its guests prepared, then switched in between two batches.
+//! Whatever is wrong with it, nothing has changed.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::config::{Config, Loaded, SlotSettings};
+use crate::guests::Guests;
+use crate::pipeline::Pipeline;
+use crate::sandbox::Prepared;
+use crate::sink::{Console, Output};
+
+/// What tells that a file was changed: its time and its size.
+type Trace = Option<(SystemTime, u64)>;
+
+/// Loads the config anew, and switches guests.
+pub(super) struct Reloader {
+    config: Config,
+    files: BTreeMap<PathBuf, Trace>,
+    load: Box<dyn Fn() -> Result<Loaded, String> + Send + Sync>,
+    guests: Arc<Guests>,
+}
+
+fn trace(path: &PathBuf) -> Trace {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
+}
+
+impl Reloader {
+    pub(super) fn new(
+        loaded: Loaded,
+        load: Box<dyn Fn() -> Result<Loaded, String> + Send + Sync>,
+        guests: Arc<Guests>,
+    ) -> Self {
+        let files = loaded.files.into_iter();
+        Self {
+            config: loaded.config,
+            files: files.map(|path| (path.clone(), trace(&path))).collect(),
+            load,
+            guests,
+        }
+    }
+
+    /// Whether a config file has changed since it was last looked at.
+    pub(super) fn has_changed(&mut self) -> bool {
+        let mut changed = false;
+        for (path, known) in &mut self.files {
+            let now = trace(path);
+            changed |= *known != now;
+            *known = now;
+        }
+        changed
+    }
+
+    /// Takes the config as it is now, or says why not.
+    pub(super) async fn reload(&mut self, pipeline: &Pipeline, console: &Console) {
+        match self.switch(pipeline).await {
+            Ok(slots) if slots.is_empty() => {
+                say(console, true, "config read: no guest has changed");
+            }
+            Ok(slots) => say(
+                console,
+                true,
+                &format!("config in force: {}", slots.join("; ")),
+            ),
+            Err(why) => say(
+                console,
+                false,
+                &format!("config not taken, nothing has changed: {why}"),
+            ),
+        }
+    }
+
+    async fn switch(&mut self, pipeline: &Pipeline) -> Result<Vec<String>, String> {
+        let loaded = (self.load)()?;
+        let restart = needs_restart(&self.config, &loaded.config);
+        if !restart.is_empty() {
+            return Err(format!(
+                "{} can't change live: needs a restart",
+                restart.join(", ")
+            ));
+        }
+        let prepared = self.prepare(&loaded.config, pipeline).await?;
+        let mut switched = Vec::new();
+        for (name, guest) in prepared {
+            let Some(slot) = pipeline.slots().get(&name) else {
+                continue;
+            };
+            let line = format!("slots.{name} runs {} ({})", guest.module, guest.digest);
+            if slot.switch(guest).in_force().await.is_none() {
+                return Err(format!("slots.{name} ended meanwhile"));
+            }
+            switched.push(line);
+        }
+        self.config = loaded.config;
+        Ok(switched)
+    }
+
+    /// Prepares every guest that is not the one in force: all or none.
+    async fn prepare(
+        &self,
+        new: &Config,
+        pipeline: &Pipeline,
+    ) -> Result<Vec<(String, Prepared)>, String> {
+        let (guests, old) = (Arc::clone(&self.guests), self.config.slots.clone());
+        let slots = new.slots.clone();
+        let preparing = tokio::task::spawn_blocking(move || {
+            let fresh = slots.iter().map(|(name, settings)| {
+                let prepared = guests
+                    .prepare(name, settings)
+                    .map_err(|error| error.to_string())?;
+                Ok((name.clone(), settings.clone(), prepared))
+            });
+            fresh.collect::<Result<Vec<_>, String>>()
+        });
+        let prepared = preparing.await.map_err(|error| error.to_string())??;
+        let mut changed = Vec::new();
+        for (name, settings, guest) in prepared {
+            let Some(slot) = pipeline.slots().get(&name) else {
+                continue;
+            };
+            slot.fits(&guest)
+                .map_err(|why| format!("slots.{name}: {why}"))?;
+            let is_same = old.get(&name) == Some(&settings) && slot.digest() == Some(guest.digest);
+            if !is_same {
+                changed.push((name, guest));
+            }
+        }
+        Ok(changed)
+    }
+}
+
+/// The keys that changed and are not a guest's own.
+fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
+    let mut keys = old.changes_needing_restart(new);
+    for name in old.slots.keys().chain(new.slots.keys()) {
+        match (old.slots.get(name), new.slots.get(name)) {
+            (Some(old), Some(new)) => {
+                // What belongs to the guest may change; what is left belongs to its place.
+                let place_of = |settings: &SlotSettings| SlotSettings {
+                    module: new.module.clone(),
+                    settings: new.settings.clone(),
+                    grants: new.grants.clone(),
+                    sha256: new.sha256,
+                    limits: new.limits.clone(),
+                    ..settings.clone()
+                };
+                if place_of(old) != place_of(new) {
+                    keys.push(format!(
+                        "slots.{name} (its order, on_fault, triggers or queue)"
+                    ));
+                }
+            }
+            _ => keys.push(format!("slots.{name} (added or removed)")),
+        }
+    }
+    keys.sort();
+    keys.dedup();
+    keys
+}
+
+fn say(console: &Console, taken: bool, text: &str) {
+    if taken {
+        tracing::info!("{text}");
+    } else {
+        tracing::error!("{text}");
+    }
+    match console.output() {
+        Output::Json => console.json(&serde_json::json!({
+            "type": "config",
+            "taken": taken,
+            "message": text,
+        })),
+        Output::Pretty => console.line(text),
+    }
+}

@@ -1,0 +1,214 @@
+//! The first and the last words of a run: what there is, and what everything came to.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde::Serialize;
+use weir_bus::pubsub::{QueueCounts, SubscriberStatistics};
+use weir_bus::{Drops, SourceCounts};
+
+use crate::collector::CollectorReport;
+use crate::config::Config;
+use crate::pipeline::{Pipeline, PipelineStatus};
+use crate::sink::{Console, Output};
+use crate::slot::SlotStatistics;
+
+/// Says what is at work.
+pub(super) fn started(console: &Console, config: &Config, pipeline: &Pipeline) {
+    let status = pipeline.status();
+    match console.output() {
+        Output::Json => console.json(&serde_json::json!({
+            "type": "start",
+            "component": config.collector.component_name,
+            "version": env!("CARGO_PKG_VERSION"),
+            "sources": status.sources.iter().map(|source| serde_json::json!({
+                "name": source.name,
+                "capabilities": source.capabilities.to_string(),
+            })).collect::<Vec<_>>(),
+            "unavailable": pipeline.unavailable(),
+            "slots": status.slots.iter().map(|slot| serde_json::json!({
+                "name": slot.slot,
+                "world": slot.world,
+                "module": slot.module,
+                "sha256": slot.digest,
+            })).collect::<Vec<_>>(),
+        })),
+        Output::Pretty => console.line(&start_text(config, pipeline, &status)),
+    }
+}
+
+fn start_text(config: &Config, pipeline: &Pipeline, status: &PipelineStatus) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let mut text = format!("weir {version} — {}", config.collector.component_name);
+    // Writing to a String can't fail.
+    for source in &status.sources {
+        let _ = write!(
+            text,
+            "\n  source  {:<12} {}",
+            source.name, source.capabilities
+        );
+    }
+    for missing in pipeline.unavailable() {
+        let _ = write!(
+            text,
+            "\n  without {:<12} {}",
+            missing.source, missing.reason
+        );
+    }
+    for slot in &status.slots {
+        let limits = config.slots.get(&slot.slot).map(|settings| {
+            let is_stage = slot.world == "stage";
+            format!(
+                "{} ms, {} MiB",
+                settings.limits.cpu_of_call(is_stage).as_millis(),
+                settings.limits.memory_bytes_max >> 20
+            )
+        });
+        let _ = write!(
+            text,
+            "\n  {:<7} {:<12} {}, at most {} a call",
+            slot.world,
+            slot.slot,
+            slot.module,
+            limits.unwrap_or_default()
+        );
+    }
+    for name in config.sinks.keys() {
+        let _ = write!(text, "\n  sink    {name}");
+    }
+    text
+}
+
+/// The last counts, as JSON.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "summary")]
+struct Summary<'a> {
+    seconds: f64,
+    balanced: bool,
+    sources: Vec<SourceLine<'a>>,
+    slots: Vec<&'a SlotStatistics>,
+    subscribers: Vec<&'a SubscriberStatistics>,
+    abandoned_sources: &'a [String],
+}
+
+#[derive(Serialize)]
+struct SourceLine<'a> {
+    name: &'a str,
+    balanced: bool,
+    in_flight: u64,
+    #[serde(flatten)]
+    counts: &'a SourceCounts,
+}
+
+/// Says what everything came to; true if all counts balance and nothing was left behind.
+pub(super) fn ended(
+    console: &Console,
+    ran: Duration,
+    report: &CollectorReport,
+    status: &PipelineStatus,
+) -> bool {
+    let sources_balance = report.sources.iter().all(|(_, counts)| counts.balances());
+    let slots_balance = status.slots.iter().all(|slot| slot.queue.balances());
+    let subscribers_balance = status
+        .bus
+        .subscribers
+        .iter()
+        .all(|one| one.counts.balances());
+    let balanced = sources_balance && slots_balance && subscribers_balance;
+    match console.output() {
+        Output::Json => console.json(&Summary {
+            seconds: ran.as_secs_f64(),
+            balanced,
+            sources: report
+                .sources
+                .iter()
+                .map(|(name, counts)| SourceLine {
+                    name,
+                    balanced: counts.balances(),
+                    in_flight: counts.in_flight(),
+                    counts,
+                })
+                .collect(),
+            slots: status.slots.iter().collect(),
+            subscribers: status.bus.subscribers.iter().collect(),
+            abandoned_sources: &report.abandoned,
+        }),
+        Output::Pretty => console.line(&end_text(ran, report, status, balanced)),
+    }
+    balanced && report.abandoned.is_empty()
+}
+
+fn drops(dropped: &Drops) -> String {
+    let reasons: Vec<String> = dropped
+        .iter()
+        .map(|(reason, count)| format!("{} {reason}", count.rows))
+        .collect();
+    if reasons.is_empty() {
+        "0 dropped".to_owned()
+    } else {
+        format!("{} dropped ({})", dropped.total().rows, reasons.join(", "))
+    }
+}
+
+fn queue(counts: &QueueCounts) -> String {
+    format!(
+        "{} matched = {} delivered + {} + {} queued",
+        counts.matched.rows,
+        counts.delivered.rows,
+        drops(&counts.dropped),
+        counts.queued.rows
+    )
+}
+
+fn end_text(
+    ran: Duration,
+    report: &CollectorReport,
+    status: &PipelineStatus,
+    balanced: bool,
+) -> String {
+    let mut text = format!("ran {:.1} s; rows:", ran.as_secs_f64());
+    for (name, counts) in &report.sources {
+        let _ = write!(
+            text,
+            "\n  source  {name:<12} {} produced = {} published + {} removed by filters + {} + {} in flight",
+            counts.produced,
+            counts.published,
+            counts.removed,
+            drops(&counts.dropped),
+            counts.in_flight()
+        );
+    }
+    for slot in &status.slots {
+        let _ = write!(
+            text,
+            "\n  {:<7} {:<12} {}",
+            slot.world,
+            slot.slot,
+            queue(&slot.queue)
+        );
+        for (reason, count) in &slot.faults {
+            let _ = write!(text, "; {count} faults {reason}");
+        }
+    }
+    let others = status.bus.subscribers.iter();
+    for subscriber in others.filter(|subscriber| !subscriber.name.starts_with("slot:")) {
+        let _ = write!(
+            text,
+            "\n  queue   {:<12} {}",
+            subscriber.name,
+            queue(&subscriber.counts)
+        );
+    }
+    for name in &report.abandoned {
+        let _ = write!(
+            text,
+            "\n  source `{name}` did not stop in time, and was left behind"
+        );
+    }
+    text.push_str(if balanced {
+        "\nall counts balance"
+    } else {
+        "\nthe counts do NOT balance"
+    });
+    text
+}

@@ -1,0 +1,110 @@
+//! From the config's slots to guests that are ready: what the pipeline starts with, and what a
+//! changed config switches to.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use weir_bus::batch::Batch;
+use weir_sources::ProcessTable;
+
+use crate::config::SlotSettings;
+use crate::sandbox::{GuestOrder, Inspect, Keepsake, PrepareError, Prepared, Sandbox, World};
+use crate::slot::SlotOptions;
+
+/// A slot whose guest can't be put into it.
+#[derive(Debug, thiserror::Error)]
+#[error("slots.{slot}: {error}")]
+pub struct GuestError {
+    /// The slot's name.
+    pub slot: String,
+    /// Why.
+    pub error: PrepareError,
+}
+
+/// The latest processes, as guests may ask for them.
+pub(crate) struct Processes(pub(crate) Arc<ProcessTable>);
+
+impl Inspect for Processes {
+    fn process(&self, pid: u32, start_time_ns: i64) -> Option<(Batch, usize)> {
+        self.0.find(pid, weir_bus::Timestamp(start_time_ns))
+    }
+}
+
+/// Prepares guests for slots, and keeps what a slot's guests hand on to each other.
+pub struct Guests {
+    sandbox: Sandbox,
+    processes: Arc<ProcessTable>,
+    keepsakes: Mutex<BTreeMap<String, Keepsake>>,
+}
+
+impl Guests {
+    /// Guests of that sandbox.
+    #[must_use]
+    pub fn new(sandbox: Sandbox) -> Self {
+        Self {
+            sandbox,
+            processes: Arc::new(ProcessTable::default()),
+            keepsakes: Mutex::default(),
+        }
+    }
+
+    /// The latest processes.
+    #[must_use]
+    pub fn processes(&self) -> Arc<ProcessTable> {
+        Arc::clone(&self.processes)
+    }
+
+    /// Prepares the guest of one slot. Takes as long as compiling takes.
+    ///
+    /// # Errors
+    /// If the module, its shape, its code or its `init` is not in order.
+    pub fn prepare(&self, slot: &str, settings: &SlotSettings) -> Result<Prepared, GuestError> {
+        let keepsake = {
+            let mut keepsakes = self
+                .keepsakes
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            keepsakes.entry(slot.to_owned()).or_default().clone()
+        };
+        let order = GuestOrder {
+            slot: slot.to_owned(),
+            module: settings.module.clone(),
+            sha256: settings.sha256,
+            settings: settings.settings.to_string(),
+            grants: settings.grants.iter().copied().collect(),
+            limits: settings.limits.clone(),
+            #[cfg(feature = "limits-off")]
+            limits_off: Vec::new(),
+            inspect: Some(Arc::new(Processes(Arc::clone(&self.processes)))),
+            keepsake,
+        };
+        self.sandbox.prepare(order).map_err(|error| GuestError {
+            slot: slot.to_owned(),
+            error,
+        })
+    }
+
+    /// Prepares the guests of all slots, in the order of their names: all or none.
+    ///
+    /// # Errors
+    /// The first that isn't in order.
+    pub fn prepare_all(
+        &self,
+        slots: &BTreeMap<String, SlotSettings>,
+    ) -> Result<Vec<(String, Prepared)>, GuestError> {
+        slots
+            .iter()
+            .map(|(name, settings)| Ok((name.clone(), self.prepare(name, settings)?)))
+            .collect()
+    }
+}
+
+/// What a slot of that world has besides its guest.
+pub(crate) fn slot_options(name: &str, settings: &SlotSettings, world: World) -> SlotOptions {
+    let wall = settings.limits.wall_of_call(world == World::Stage);
+    SlotOptions {
+        name: name.to_owned(),
+        on_fault: settings.on_fault,
+        call_wall_max: wall + crate::slot::ABANDON_GRACE,
+    }
+}

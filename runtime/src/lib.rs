@@ -1,0 +1,23 @@
+//! Weir: a runtime for host agents. Sources collect, a bus carries, and everything that decides is a
+//! WebAssembly component behind enforced limits.
+//!
+//! The way in is [`pipeline`], which wires everything; [`sandbox`] is what it is all about. As a
+//! library, begin with [`collector::Collector`].
+
+pub mod authoring;
+pub mod cli;
+pub mod collector;
+pub mod config;
+mod daemon;
+pub mod digest;
+pub mod guests;
+mod ids;
+mod lane;
+pub mod pipeline;
+pub mod sandbox;
+pub mod sink;
+pub mod slot;
+pub mod sources;
+pub mod testing;
+
+pub use collector::{Collector, CollectorConfig};

@@ -1,0 +1,7 @@
+//! The `weir` binary: the command line, and nothing else.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    weir::cli::main()
+}

@@ -1,0 +1,324 @@
+//! The wiring: source → batcher → filters → bus → triggers → stages → findings → sinks. Read first.
+//!
+//! Everything here is made once, from a validated config, in the order in which events pass it;
+//! and drained in the same order at the end. What the parts do stands in their own folders.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use weir_bus::pubsub::{
+    BusStatistics, EventBus, LocalBus, NullBus, PublisherId, Queue, QueueLimits, QueuePolicy,
+    SubscribeError, SubscriptionOptions,
+};
+use weir_bus::{TopicPattern, topic};
+use weir_sources::{EventSource, ProcessTable, RegistryError, SourceStatus, Unavailable};
+
+use crate::collector::{Collector, CollectorReport, RunningCollector};
+use crate::config::{BusKind, Config, SlotSettings};
+use crate::guests::{self, GuestError, Guests};
+use crate::sandbox::{Prepared, World};
+use crate::sink::{Console, OpenError, RunningSink};
+use crate::slot::filter::FilterDuty;
+use crate::slot::stage::{StageDuty, StageJob, StageRouter};
+use crate::slot::trigger::TriggerDuty;
+use crate::slot::{Slot, SlotHandle, SlotStatistics};
+use crate::sources::SourceOpenError;
+use crate::{sink, sources};
+
+/// Why a pipeline can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A guest can't be put into its slot.
+    #[error(transparent)]
+    Guest(#[from] GuestError),
+    /// A source can't be registered.
+    #[error("sources: {0}")]
+    Source(#[from] RegistryError),
+    /// A source can't be opened.
+    #[error(transparent)]
+    SourceOpen(#[from] SourceOpenError),
+    /// A sink can't be opened.
+    #[error(transparent)]
+    Sink(#[from] OpenError),
+    /// The bus refuses a subscription.
+    #[error("the bus: {0}")]
+    Subscribe(#[from] SubscribeError),
+    /// The system refuses a thread.
+    #[error("no thread for `{name}`: {error}")]
+    Thread {
+        /// What it was for.
+        name: String,
+        /// Why.
+        error: std::io::Error,
+    },
+}
+
+/// What the parts of a pipeline count, read one after the other.
+#[derive(Clone, Debug)]
+pub struct PipelineStatus {
+    /// Sources, with their health and counts.
+    pub sources: Vec<SourceStatus>,
+    /// Slots, in the order of their names.
+    pub slots: Vec<SlotStatistics>,
+    /// The bus and its subscribers.
+    pub bus: BusStatistics,
+}
+
+/// Everything at work.
+pub struct Pipeline {
+    bus: Arc<dyn EventBus>,
+    collector: RunningCollector,
+    slots: BTreeMap<String, Arc<dyn SlotHandle>>,
+    sinks: Vec<RunningSink>,
+}
+
+/// What is under construction: slots are made from the end of the way to its beginning, so that
+/// nothing is sent to where nobody is yet.
+struct Wiring<'a> {
+    config: &'a Config,
+    bus: Arc<dyn EventBus>,
+    router: Arc<StageRouter>,
+    slots: BTreeMap<String, Arc<dyn SlotHandle>>,
+    filters: Vec<(u32, String, Slot<FilterDuty>)>,
+}
+
+/// A slot's way in: its first guest and its settings.
+struct Opening<'a> {
+    name: &'a str,
+    settings: &'a SlotSettings,
+    guest: Prepared,
+}
+
+impl Pipeline {
+    /// Prepares all guests, then starts everything from the sinks to the sources. Must be called
+    /// within a tokio runtime.
+    ///
+    /// # Errors
+    /// If any part can't be made; what was made until then is dropped again.
+    pub fn start(
+        config: &Config,
+        guests: &Guests,
+        console: &Arc<Console>,
+        extra_sources: Vec<Arc<dyn EventSource>>,
+    ) -> Result<Self, StartError> {
+        let bus: Arc<dyn EventBus> = match config.bus.kind {
+            BusKind::Local => Arc::new(LocalBus::new()),
+            BusKind::None => Arc::new(NullBus::new()),
+        };
+        let prepared = guests.prepare_all(&config.slots)?;
+        let sinks = sink::open_all(config, &bus, console)?;
+        let processes = guests.processes();
+        let mut wiring = Wiring {
+            config,
+            bus: Arc::clone(&bus),
+            router: Arc::new(StageRouter::default()),
+            slots: BTreeMap::new(),
+            filters: Vec::new(),
+        };
+        let mut openings: Vec<Opening<'_>> = prepared
+            .into_iter()
+            .filter_map(|(name, guest)| {
+                let (name, settings) = config.slots.get_key_value(&name)?;
+                Some(Opening {
+                    name,
+                    settings,
+                    guest,
+                })
+            })
+            .collect();
+        openings.sort_by_key(|opening| match opening.guest.world {
+            World::Stage => 0,
+            World::Trigger => 1,
+            World::Filter => 2,
+        });
+        for opening in openings {
+            wiring.open(opening)?;
+        }
+        let collector = wiring.collector(processes, extra_sources)?;
+        Ok(Self {
+            bus,
+            collector: collector.start(),
+            slots: wiring.slots,
+            sinks,
+        })
+    }
+
+    /// The bus.
+    #[must_use]
+    pub fn bus(&self) -> Arc<dyn EventBus> {
+        Arc::clone(&self.bus)
+    }
+
+    /// The slots by name.
+    #[must_use]
+    pub const fn slots(&self) -> &BTreeMap<String, Arc<dyn SlotHandle>> {
+        &self.slots
+    }
+
+    /// Sources that this host can't offer.
+    #[must_use]
+    pub fn unavailable(&self) -> &[Unavailable] {
+        self.collector.unavailable()
+    }
+
+    /// Whether every source has ended by itself: a recording that was played to its end.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.collector.is_finished()
+    }
+
+    /// What everything counts.
+    #[must_use]
+    pub fn status(&self) -> PipelineStatus {
+        PipelineStatus {
+            sources: self.collector.statuses(),
+            slots: self.slots.values().map(|slot| slot.statistics()).collect(),
+            bus: self.bus.statistics(),
+        }
+    }
+
+    /// Stops everything in the order of the way: sources, queues, guests, sinks. What hasn't come
+    /// through at the deadline stays where it is counted.
+    pub async fn drain(self, deadline: Instant) -> (CollectorReport, PipelineStatus) {
+        let report = self.collector.drain(deadline).await;
+        for world in [World::Filter, World::Trigger, World::Stage] {
+            let of_world = || self.slots.values().filter(|slot| slot.world() == world);
+            of_world().for_each(|slot| slot.finish());
+            let ended = of_world().filter(|slot| !slot.wait(deadline)).count();
+            if ended > 0 {
+                tracing::warn!(
+                    world = world.as_str(),
+                    slots = ended,
+                    "slots did not end in time"
+                );
+            }
+        }
+        for sink in self.sinks {
+            let name = sink.name().to_owned();
+            if !sink.finish(deadline) {
+                tracing::warn!(sink = name, "the sink did not end in time");
+            }
+        }
+        let status = PipelineStatus {
+            sources: Vec::new(),
+            slots: self.slots.values().map(|slot| slot.statistics()).collect(),
+            bus: self.bus.statistics(),
+        };
+        self.bus.close();
+        (report, status)
+    }
+}
+
+impl Wiring<'_> {
+    fn open(&mut self, opening: Opening<'_>) -> Result<(), StartError> {
+        let name = opening.name.to_owned();
+        let thread = |error| StartError::Thread {
+            name: name.clone(),
+            error,
+        };
+        let options = guests::slot_options(opening.name, opening.settings, opening.guest.world);
+        let publisher = PublisherId::unique();
+        let handle: Arc<dyn SlotHandle> = match opening.guest.world {
+            World::Stage => {
+                let queue = self.stage_queue(&opening);
+                let duty = StageDuty::new(name.clone(), queue, Arc::clone(&self.bus), publisher);
+                Arc::new(Slot::start(options, duty, opening.guest).map_err(thread)?)
+            }
+            World::Trigger => {
+                let subscriber = self.bus.subscribe(
+                    SubscriptionOptions::new(&format!("slot:{name}"))
+                        .patterns(patterns(&opening.guest))
+                        .owner(publisher)
+                        .policy(queue_policy(opening.settings))
+                        .limits(queue_limits(opening.settings)),
+                )?;
+                let duty = TriggerDuty::new(
+                    name.clone(),
+                    opening.guest.wants.rules.clone(),
+                    subscriber,
+                    Arc::clone(&self.bus),
+                    publisher,
+                    Arc::clone(&self.router),
+                );
+                Arc::new(Slot::start(options, duty, opening.guest).map_err(thread)?)
+            }
+            World::Filter => {
+                let kinds = opening.guest.wants.kinds.clone();
+                let on_fault = options.on_fault;
+                let duty = FilterDuty::new(kinds, on_fault, queue_limits(opening.settings));
+                let slot = Slot::start(options, duty, opening.guest).map_err(thread)?;
+                self.filters
+                    .push((opening.settings.order, name.clone(), slot.clone()));
+                Arc::new(slot)
+            }
+        };
+        self.slots.insert(name, handle);
+        Ok(())
+    }
+
+    fn stage_queue(&self, opening: &Opening<'_>) -> Arc<Queue<StageJob>> {
+        self.router.add(
+            opening.settings.triggers.iter().cloned().collect(),
+            opening.guest.wants.kinds.clone(),
+            queue_policy(opening.settings),
+            queue_limits(opening.settings),
+        )
+    }
+
+    fn collector(
+        &mut self,
+        processes: Arc<ProcessTable>,
+        extra_sources: Vec<Arc<dyn EventSource>>,
+    ) -> Result<Collector, StartError> {
+        self.filters
+            .sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
+        let filters = self.filters.drain(..).map(|(_, _, slot)| slot).collect();
+        // The table costs a look at every row: only stages can ask it.
+        let is_asked = self.slots.values().any(|slot| slot.world() == World::Stage);
+        let collector = self.config.collector.clone().into();
+        let mut collector = Collector::with_bus(collector, Arc::clone(&self.bus))
+            .with_filters(filters)
+            .with_processes(is_asked.then_some(processes));
+        for source in sources::from_config(&self.config.sources)?
+            .into_iter()
+            .chain(extra_sources)
+        {
+            collector.register(source)?;
+        }
+        Ok(collector)
+    }
+}
+
+/// The topics that a guest gets: its own patterns, or all of its kinds.
+fn patterns(guest: &Prepared) -> Vec<TopicPattern> {
+    if guest.wants.patterns.is_empty() {
+        guest
+            .wants
+            .kinds
+            .iter()
+            .copied()
+            .map(topic::families::all_events)
+            .collect()
+    } else {
+        guest.wants.patterns.clone()
+    }
+}
+
+fn queue_limits(settings: &SlotSettings) -> QueueLimits {
+    QueueLimits {
+        items_max: settings.queue_batches_max,
+        bytes_max: settings.queue_bytes_max as u64,
+    }
+}
+
+fn queue_policy(settings: &SlotSettings) -> QueuePolicy {
+    use crate::config::SlotQueuePolicy;
+    match settings.queue_policy {
+        SlotQueuePolicy::DropOldest => QueuePolicy::DropOldest,
+        SlotQueuePolicy::DropNewest => QueuePolicy::DropNewest,
+        SlotQueuePolicy::Block => QueuePolicy::Block {
+            deadline: settings.block_deadline,
+        },
+    }
+}

@@ -1,0 +1,151 @@
+//! What a guest can reach of the host: its store's data, and the imports over it.
+//!
+//! Everything that a guest passes in is hostile until checked: sizes are clamped where they
+//! enter, and nothing here unwraps, indexes or panics on it.
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::arithmetic_side_effects
+)]
+
+#[allow(unreachable_pub, reason = "the generated bindings export it again")]
+pub mod batches;
+mod effects;
+mod inspect;
+mod log_gate;
+mod logging;
+mod rows;
+mod state_store;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use wasmtime::component::{HasData, Linker, ResourceTable};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use weir_bus::Timestamp;
+
+pub(in crate::sandbox) use batches::Asked;
+pub(in crate::sandbox) use effects::Effects;
+pub use inspect::Inspect;
+pub(in crate::sandbox) use log_gate::{LogGate, Loudness};
+pub(in crate::sandbox) use state_store::StateStore;
+
+use super::bindings;
+use super::fault::{FaultReason, refuse};
+use super::limits::{Armed, Limit, Limiter};
+use crate::config::Grant;
+
+/// What is left of the limits of the batch that a guest works on.
+#[derive(Debug, Default)]
+pub(in crate::sandbox) struct Allowance {
+    host_calls: u64,
+    host_bytes: usize,
+    pub(in crate::sandbox) ticks: u32,
+    pub(in crate::sandbox) cpu_from: Option<std::time::Duration>,
+    pub(in crate::sandbox) wall_from: Option<Instant>,
+}
+
+/// The data of a guest's store.
+pub(in crate::sandbox) struct GuestState {
+    pub(in crate::sandbox) table: ResourceTable,
+    pub(in crate::sandbox) limits: Arc<Armed>,
+    pub(in crate::sandbox) limiter: Limiter,
+    pub(in crate::sandbox) allowance: Allowance,
+    pub(in crate::sandbox) asked: Asked,
+    pub(in crate::sandbox) effects: Effects,
+    pub(in crate::sandbox) log: Arc<LogGate>,
+    pub(in crate::sandbox) store: Arc<StateStore>,
+    pub(in crate::sandbox) inspect: Option<Arc<dyn Inspect>>,
+    pub(in crate::sandbox) now: Arc<super::wasi::FrozenClock>,
+    pub(in crate::sandbox) stderr: super::wasi::Tail,
+    pub(in crate::sandbox) wasi: WasiCtx,
+    pub(in crate::sandbox) cpu_call: std::time::Duration,
+    /// Wasm frames under way: none while an answer is lifted.
+    pub(in crate::sandbox) wasm_depth: u32,
+}
+
+impl GuestState {
+    /// Fills up what a batch may use, and forgets what the last call left.
+    pub(in crate::sandbox) fn begin_batch(&mut self, time: Timestamp) {
+        self.allowance = Allowance {
+            host_calls: self.limits.host_calls_batch_max,
+            host_bytes: self.limits.host_bytes_batch_max,
+            ..Allowance::default()
+        };
+        self.effects.clear();
+        self.limiter.refused.0 = None;
+        self.now.set(time);
+    }
+
+    /// Counts a host call. Named attack: a guest that keeps the host busy with cheap calls.
+    pub(in crate::sandbox) fn count_host_call(&mut self) -> wasmtime::Result<()> {
+        match self.allowance.host_calls.checked_sub(1) {
+            Some(left) => self.allowance.host_calls = left,
+            None if self.limits.holds(Limit::HostCalls) => {
+                let most = self.limits.host_calls_batch_max;
+                let message = format!(
+                    "called the host more than {most} times for a batch (limits.host_calls_batch_max)"
+                );
+                return Err(refuse(FaultReason::HostCalls, message));
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Counts bytes that the host holds because of the guest. Named attack: many calls, each
+    /// within its limit, that together fill the host's memory.
+    pub(in crate::sandbox) fn charge(&mut self, bytes: usize) -> wasmtime::Result<()> {
+        match self.allowance.host_bytes.checked_sub(bytes) {
+            Some(left) => self.allowance.host_bytes = left,
+            None if self.limits.holds(Limit::HostBytes) => {
+                let most = self.limits.host_bytes_batch_max;
+                let message = format!(
+                    "passed the host more than {most} bytes for a batch (limits.host_bytes_batch_max)"
+                );
+                return Err(refuse(FaultReason::HostBytes, message));
+            }
+            None => {}
+        }
+        Ok(())
+    }
+}
+
+impl WasiView for GuestState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+/// Lets the generated bindings reach the store's data.
+struct HasState;
+
+impl HasData for HasState {
+    type Data<'a> = &'a mut GuestState;
+}
+
+fn whole(state: &mut GuestState) -> &mut GuestState {
+    state
+}
+
+/// Puts the granted imports into a linker; what isn't granted isn't there.
+pub(in crate::sandbox) fn add_to_linker(
+    linker: &mut Linker<GuestState>,
+    grants: &[Grant],
+) -> wasmtime::Result<()> {
+    batches::add_to_linker(linker)?;
+    for grant in grants {
+        match grant {
+            Grant::Log => bindings::log::add_to_linker::<_, HasState>(linker, whole)?,
+            Grant::State => bindings::state::add_to_linker::<_, HasState>(linker, whole)?,
+            Grant::Metrics => bindings::metrics::add_to_linker::<_, HasState>(linker, whole)?,
+            Grant::Inspect => bindings::inspect::add_to_linker::<_, HasState>(linker, whole)?,
+        }
+    }
+    Ok(())
+}

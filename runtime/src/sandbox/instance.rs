@@ -1,0 +1,437 @@
+//! One instance of a guest in its store, and calls into it: armed with every limit, ended in an
+//! answer or a fault, and never in a panic.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wasmtime::component::{InstancePre, Resource, ResourceTable};
+use wasmtime::{AsContextMut as _, CallHook, Store, StoreContextMut, UpdateDeadline};
+use weir_bus::batch::Batch as Events;
+use weir_bus::{Selection, Timestamp};
+
+use super::answer::{self, Cause, Finding, Outcome, Verdicts};
+use super::bindings::batches::EvalError;
+use super::bindings::{filter, lifecycle, stage, trigger};
+use super::cpu_clock::thread_cpu;
+use super::engine::TickerHandle;
+use super::fault::{Fault, FaultReason, fault_of, refuse};
+use super::host::batches::{Batch, event_time};
+use super::host::{Effects, GuestState, Inspect, LogGate, StateStore};
+use super::inspect_component::World;
+use super::limits::{Armed, Limit, Limiter, MemoryBudget};
+use super::wants::{self, Wants};
+use super::wasi::{self, FrozenClock, Tail};
+
+/// What the table above its own capacity needs for WASI's own streams.
+const WASI_HANDLES: usize = 16;
+
+/// Everything that an instance is made of; makes any number of the same.
+pub(super) struct Mould {
+    pub(super) world: World,
+    pub(super) pre: InstancePre<GuestState>,
+    pub(super) limits: Arc<Armed>,
+    pub(super) settings: String,
+    pub(super) seed: u64,
+    pub(super) log: Arc<LogGate>,
+    pub(super) store: Arc<StateStore>,
+    pub(super) inspect: Option<Arc<dyn Inspect>>,
+    pub(super) budget: Arc<MemoryBudget>,
+    pub(super) ticker: TickerHandle,
+}
+
+/// The exports of the world that the component is.
+enum Exports {
+    Filter(filter::Guest),
+    Trigger(trigger::Guest),
+    Stage(stage::Guest),
+}
+
+/// What a call used.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cost {
+    /// Fuel.
+    pub fuel: u64,
+    /// Time on the wall clock.
+    pub time: Duration,
+}
+
+/// A guest in its store. Any fault is its end: the next call needs a fresh one.
+pub struct Instance {
+    store: Store<GuestState>,
+    lifecycle: lifecycle::Guest,
+    exports: Exports,
+    ticker: TickerHandle,
+    rules: usize,
+    cost: Cost,
+}
+
+impl Mould {
+    /// A fresh instance, before its `init`.
+    pub(super) fn instantiate(&self) -> Result<Instance, Fault> {
+        let mut store = self.new_store();
+        let limits = Arc::clone(&self.limits);
+        store.data_mut().begin_batch(Timestamp::default());
+        arm(&mut store, 0).map_err(|error| fault(&store, &error))?;
+        let running = self.ticker.running();
+        let made = guarded(|| self.link(&mut store));
+        drop(running);
+        match made {
+            Ok(Ok((lifecycle, exports))) => Ok(Instance {
+                store,
+                lifecycle,
+                exports,
+                ticker: self.ticker.clone(),
+                rules: 0,
+                cost: Cost::default(),
+            }),
+            Ok(Err(error)) => Err(instantiation_fault(&store, &error, &limits)),
+            Err(panic) => Err(panic),
+        }
+    }
+
+    fn link(&self, store: &mut Store<GuestState>) -> wasmtime::Result<(lifecycle::Guest, Exports)> {
+        let instance = self.pre.instantiate(&mut *store)?;
+        let lifecycle = lifecycle::GuestIndices::new(&self.pre)?.load(&mut *store, &instance)?;
+        let exports = match self.world {
+            World::Filter => {
+                Exports::Filter(filter::GuestIndices::new(&self.pre)?.load(&mut *store, &instance)?)
+            }
+            World::Trigger => Exports::Trigger(
+                trigger::GuestIndices::new(&self.pre)?.load(&mut *store, &instance)?,
+            ),
+            World::Stage => {
+                Exports::Stage(stage::GuestIndices::new(&self.pre)?.load(&mut *store, &instance)?)
+            }
+        };
+        Ok((lifecycle, exports))
+    }
+
+    fn new_store(&self) -> Store<GuestState> {
+        let now = Arc::new(FrozenClock::default());
+        let stderr = Tail::default();
+        let mut table = ResourceTable::new();
+        if self.limits.holds(Limit::Handles) {
+            table.set_max_capacity(self.limits.handles_max.saturating_add(WASI_HANDLES));
+        }
+        let state = GuestState {
+            table,
+            limits: Arc::clone(&self.limits),
+            limiter: Limiter::new(&self.limits, Arc::clone(&self.budget)),
+            allowance: super::host::Allowance::default(),
+            asked: super::host::Asked::default(),
+            effects: Effects::default(),
+            log: Arc::clone(&self.log),
+            store: Arc::clone(&self.store),
+            inspect: self.inspect.clone(),
+            wasi: wasi::context(&self.log, &now, &stderr, self.seed),
+            now,
+            stderr,
+            cpu_call: self.limits.cpu_of_call(self.world == World::Stage),
+            wasm_depth: 0,
+        };
+        let mut store = Store::new(self.pre.engine(), state);
+        store.limiter(|state| &mut state.limiter);
+        store.epoch_deadline_callback(tick);
+        store.call_hook(hook);
+        if self.limits.holds(Limit::HostBytes) && self.limits.holds(Limit::OutputSize) {
+            store.set_hostcall_fuel(self.limits.host_bytes_call_max);
+        }
+        store
+    }
+}
+
+/// Fuel and the first epoch of a call.
+fn arm(store: &mut Store<GuestState>, rows: usize) -> wasmtime::Result<u64> {
+    let fuel = store.data().limits.fuel(rows);
+    store.set_fuel(fuel)?;
+    store.set_epoch_deadline(1);
+    Ok(fuel)
+}
+
+/// Runs at every epoch tick of a call, and never in a fast one.
+fn tick(mut store: StoreContextMut<'_, GuestState>) -> wasmtime::Result<UpdateDeadline> {
+    let state = store.data_mut();
+    if !state.limits.holds(Limit::Deadline) {
+        return Ok(UpdateDeadline::Continue(1));
+    }
+    state.allowance.ticks = state.allowance.ticks.saturating_add(1);
+    let Some(wall_from) = state.allowance.wall_from else {
+        state.allowance.wall_from = Some(Instant::now());
+        return Ok(UpdateDeadline::Continue(1));
+    };
+    let cpu = thread_cpu();
+    let Some(cpu_from) = state.allowance.cpu_from else {
+        state.allowance.cpu_from = Some(cpu);
+        return Ok(UpdateDeadline::Continue(1));
+    };
+    if cpu.saturating_sub(cpu_from) > state.cpu_call {
+        let message = format!(
+            "used more than {} ms of CPU time (limits.cpu_call)",
+            state.cpu_call.as_millis()
+        );
+        return Err(refuse(FaultReason::Deadline, message));
+    }
+    let wall_call = state.cpu_call.saturating_mul(state.limits.wall_factor);
+    if wall_from.elapsed() > wall_call {
+        let message = format!(
+            "{} ms went by without {} ms of CPU time for it: a busy or suspended host (limits.wall_factor)",
+            wall_call.as_millis(),
+            state.cpu_call.as_millis()
+        );
+        return Err(refuse(FaultReason::Stalled, message));
+    }
+    Ok(UpdateDeadline::Continue(1))
+}
+
+/// Counts every import, WASI's too, and tells an answer's lifting from an import's.
+fn hook(mut store: StoreContextMut<'_, GuestState>, what: CallHook) -> wasmtime::Result<()> {
+    let state = store.data_mut();
+    match what {
+        CallHook::CallingWasm => state.wasm_depth = state.wasm_depth.saturating_add(1),
+        CallHook::ReturningFromWasm => state.wasm_depth = state.wasm_depth.saturating_sub(1),
+        CallHook::CallingHost => return state.count_host_call(),
+        CallHook::ReturningFromHost => {}
+    }
+    Ok(())
+}
+
+/// Runs host code that a guest drives; a panic is ours, and ends the call only.
+fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, Fault> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|panic| {
+        let text = panic
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_default();
+        Fault::of(FaultReason::HostPanic, format!("the host panicked: {text}"))
+    })
+}
+
+fn fault(store: &Store<GuestState>, error: &wasmtime::Error) -> Fault {
+    let state = store.data();
+    let limits = format!(
+        "fuel {} + {} a row, {} handles, {} bytes a call",
+        state.limits.fuel_call,
+        state.limits.fuel_row,
+        state.limits.handles_max,
+        state.limits.host_bytes_call_max
+    );
+    let mut fault = fault_of(error, &state.limiter.refused, &limits);
+    // Bytes are counted by the same meter for imports and for the answer; the depth tells which.
+    if fault.reason == FaultReason::HostBytes && state.wasm_depth == 0 {
+        fault.reason = FaultReason::Output;
+        fault.message = format!(
+            "an answer of more than {} bytes (limits.output_bytes_max)",
+            state.limits.host_bytes_call_max
+        );
+    }
+    fault.stderr = state.stderr.take();
+    fault
+}
+
+/// wasmtime counts instances, tables and memories when it makes them, and says so in words only.
+fn instantiation_fault(
+    store: &Store<GuestState>,
+    error: &wasmtime::Error,
+    limits: &Armed,
+) -> Fault {
+    let mut fault = fault(store, error);
+    if fault.message.contains("instance count too high") {
+        fault.reason = FaultReason::Instances;
+        fault.message = format!(
+            "has more core instances than {} (limits.core_instances_max)",
+            limits.core_instances_max
+        );
+    } else if fault.message.contains("table count too high") {
+        fault.reason = FaultReason::Tables;
+        fault.message = format!(
+            "has more tables than {} (limits.tables_max)",
+            limits.tables_max
+        );
+    } else if fault.message.contains("memory count too high") {
+        fault.reason = FaultReason::Memory;
+        fault.message = format!("has more memories than {}", limits.core_instances_max);
+    } else if fault.reason == FaultReason::Trap && fault.message.contains("minimum size") {
+        fault.reason = FaultReason::Memory;
+    }
+    fault
+}
+
+impl Instance {
+    fn call<T>(
+        &mut self,
+        time: Timestamp,
+        rows: usize,
+        call: impl FnOnce(&mut Store<GuestState>, &lifecycle::Guest, &Exports) -> wasmtime::Result<T>,
+    ) -> Result<T, Fault> {
+        let started = Instant::now();
+        self.store.data_mut().begin_batch(time);
+        let fuel = arm(&mut self.store, rows).map_err(|error| fault(&self.store, &error))?;
+        let running = self.ticker.running();
+        let result = guarded(|| call(&mut self.store, &self.lifecycle, &self.exports));
+        drop(running);
+        let left = self.store.get_fuel().unwrap_or(0);
+        self.cost = Cost {
+            fuel: fuel.saturating_sub(left),
+            time: started.elapsed(),
+        };
+        match result {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(fault(&self.store, &error)),
+            Err(panic) => Err(panic),
+        }
+    }
+
+    /// What the last call used.
+    #[must_use]
+    pub const fn cost(&self) -> Cost {
+        self.cost
+    }
+
+    /// Linear memory that the guest has now, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.store.data().limiter.memory_bytes()
+    }
+
+    /// Makes the last call's state writes, and hands over what it counted.
+    pub(super) fn commit(&mut self) -> &[u64] {
+        let state = self.store.data();
+        state.store.commit(state.effects.writes());
+        state.effects.counters()
+    }
+
+    /// Who the guest is: name and version.
+    pub(super) fn describe(&mut self) -> Result<(String, String), Fault> {
+        let description = self.call(Timestamp::default(), 0, |store, guest, _| {
+            guest.call_describe(store)
+        })?;
+        Ok((description.name, description.version))
+    }
+
+    /// Hands the guest its settings; the inner error is what the operator sees.
+    pub(super) fn init(&mut self, settings: &str) -> Result<Result<Wants, String>, Fault> {
+        let answer = self.call(Timestamp::default(), 0, |store, guest, _| {
+            guest.call_init(store, settings)
+        })?;
+        let wants = answer.and_then(wants::check);
+        if let Ok(wants) = &wants {
+            self.rules = wants.rules.len();
+            let state = self.store.data_mut();
+            state.asked = wants.asked.clone();
+            state.effects = Effects::with_counters(wants.counters.len());
+        }
+        Ok(wants)
+    }
+
+    pub(super) fn self_test(&mut self) -> Result<Result<(), String>, Fault> {
+        self.call(Timestamp::default(), 0, |store, guest, _| {
+            guest.call_self_test(store)
+        })
+    }
+
+    /// Asks a filter which rows go on.
+    pub fn keep(&mut self, events: &Events, missed: Option<u64>) -> Outcome<Selection> {
+        let answered = self.call(event_time(events), events.rows(), |store, _, exports| {
+            let Exports::Filter(guest) = exports else {
+                return Err(other_world("filter"));
+            };
+            lend(store, events, missed, |store, batch| {
+                guest.call_keep(store, batch)
+            })
+        });
+        let limits = Arc::clone(&self.store.data().limits);
+        finish(answered, |selection| {
+            answer::selection(&limits, events.rows(), selection)
+        })
+    }
+
+    /// Asks a trigger which rows fire.
+    pub fn evaluate(&mut self, events: &Events, missed: Option<u64>) -> Outcome<Verdicts> {
+        let answered = self.call(event_time(events), events.rows(), |store, _, exports| {
+            let Exports::Trigger(guest) = exports else {
+                return Err(other_world("trigger"));
+            };
+            lend(store, events, missed, |store, batch| {
+                guest.call_evaluate(store, batch)
+            })
+        });
+        let limits = Arc::clone(&self.store.data().limits);
+        let rules = self.rules;
+        finish(answered, |verdicts| {
+            answer::verdicts(&limits, events.rows(), rules, verdicts)
+        })
+    }
+
+    /// Asks a stage what a firing means.
+    pub fn analyze(
+        &mut self,
+        event: &Events,
+        upstream: &[(String, Vec<Finding>)],
+        cause: Option<&Cause>,
+    ) -> Outcome<Vec<Finding>> {
+        let rows = upstream
+            .iter()
+            .map(|(_, findings)| findings.len())
+            .sum::<usize>();
+        let rows = rows.saturating_add(event.rows());
+        let answered = self.call(event_time(event), rows, |store, _, exports| {
+            let Exports::Stage(guest) = exports else {
+                return Err(other_world("stage"));
+            };
+            let upstream: Vec<(String, Vec<stage::Finding>)> = upstream
+                .iter()
+                .map(|(name, findings)| (name.clone(), findings.iter().map(Into::into).collect()))
+                .collect();
+            let cause = cause.map(stage::TriggerRequest::from);
+            lend(store, event, Some(0), |store, batch| {
+                guest.call_analyze(store, batch, &upstream, cause.as_ref())
+            })
+        });
+        let limits = Arc::clone(&self.store.data().limits);
+        finish(answered, |output| answer::findings(&limits, rows, output))
+    }
+}
+
+fn finish<G, T>(
+    answered: Result<Result<G, EvalError>, Fault>,
+    check: impl FnOnce(G) -> Result<T, Fault>,
+) -> Outcome<T> {
+    match answered {
+        Ok(answer) => answer::outcome(answer, check),
+        Err(fault) => Outcome::Fault(Box::new(fault)),
+    }
+}
+
+fn other_world(asked: &str) -> wasmtime::Error {
+    refuse(
+        FaultReason::HostPanic,
+        format!("asked as a {asked}, and is of another world"),
+    )
+}
+
+fn push(
+    store: &mut Store<GuestState>,
+    events: &Events,
+    missed: Option<u64>,
+) -> wasmtime::Result<Resource<Batch>> {
+    let batch = Batch {
+        events: events.clone(),
+        missed,
+    };
+    Ok(store.data_mut().table.push(batch)?)
+}
+
+/// Lends a batch for one call: it is gone when the call returns, whatever the guest did.
+fn lend<T>(
+    store: &mut Store<GuestState>,
+    events: &Events,
+    missed: Option<u64>,
+    call: impl FnOnce(StoreContextMut<'_, GuestState>, Resource<Batch>) -> wasmtime::Result<T>,
+) -> wasmtime::Result<T> {
+    let batch = push(store, events, missed)?;
+    let answer = call(store.as_context_mut(), Resource::new_borrow(batch.rep()))?;
+    store.data_mut().table.delete(batch)?;
+    Ok(answer)
+}

@@ -1,0 +1,287 @@
+//! What a slot's thread, the watch over it and the rest of the daemon share.
+//!
+//! The invariant: whoever takes the running job out of [`Control::running`] settles it. That is the
+//! thread itself when its call returns, or the watch when the call has run past its wall clock: so
+//! every job is settled once, and an abandoned call leaves no effect.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use super::statistics::SlotStatistics;
+use super::{ABANDONED_THREADS_MAX, Duty, Settled, SlotOptions, worker};
+use crate::digest::Digest;
+use crate::sandbox::{Fault, FaultReason, Instance, Prepared, Sandbox, Source, Wants};
+
+/// A guest in force.
+pub(super) struct Generation {
+    pub(super) number: u64,
+    pub(super) instance: Option<Instance>,
+    pub(super) source: Arc<Source>,
+    pub(super) module: String,
+    pub(super) digest: Digest,
+    pub(super) counters: Vec<String>,
+}
+
+/// A guest on its way into force, and who waits for it.
+struct Proposed {
+    guest: Prepared,
+    told: Option<oneshot::Sender<u64>>,
+}
+
+/// Tells when a guest is in force.
+pub struct Switched(oneshot::Receiver<u64>);
+
+impl Switched {
+    pub(super) fn pair() -> (Self, oneshot::Sender<u64>) {
+        let (told, switched) = oneshot::channel();
+        (Self(switched), told)
+    }
+
+    /// The generation's number, once it is in force; none if the slot ended first, or another
+    /// guest overtook it.
+    pub async fn in_force(self) -> Option<u64> {
+        self.0.await.ok()
+    }
+}
+
+pub(super) struct RunningJob<D: Duty> {
+    pub(super) job: Arc<D::Job>,
+    pub(super) since: Instant,
+    pub(super) generation: u64,
+}
+
+pub(super) struct State<D: Duty> {
+    proposed: Option<Proposed>,
+    generations: u64,
+    in_force: Option<(Arc<Source>, Digest)>,
+    wants: Wants,
+    pub(super) running: Option<RunningJob<D>>,
+    /// The thread that may take jobs; any other was given up.
+    pub(super) thread: u64,
+    /// Threads given up and still alive.
+    abandoned: usize,
+    stalled: bool,
+    ended: bool,
+    pub(super) statistics: SlotStatistics,
+}
+
+/// What a slot's thread shares with everybody else.
+pub(super) struct Control<D: Duty> {
+    pub(super) options: SlotOptions,
+    pub(super) duty: D,
+    state: Mutex<State<D>>,
+    ended: Condvar,
+}
+
+impl<D: Duty> Control<D> {
+    pub(super) fn new(options: SlotOptions, duty: D) -> Self {
+        let statistics = SlotStatistics {
+            slot: options.name.clone(),
+            world: D::WORLD.as_str().to_owned(),
+            ..SlotStatistics::default()
+        };
+        Self {
+            options,
+            duty,
+            state: Mutex::new(State {
+                proposed: None,
+                generations: 0,
+                in_force: None,
+                wants: Wants::default(),
+                running: None,
+                thread: 0,
+                abandoned: 0,
+                stalled: false,
+                ended: false,
+                statistics,
+            }),
+            ended: Condvar::new(),
+        }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State<D>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a guest forward; the thread takes it before its next batch.
+    pub(super) fn propose(&self, guest: Prepared, told: Option<oneshot::Sender<u64>>) {
+        // An earlier proposal that was not taken yet is overtaken: its waiter hears nothing more.
+        self.state().proposed = Some(Proposed { guest, told });
+        self.duty.interrupt();
+    }
+
+    /// Starts a thread that may take jobs.
+    pub(super) fn spawn(self: &Arc<Self>) -> std::io::Result<()> {
+        let thread = self.state().thread;
+        let control = Arc::clone(self);
+        let name = format!("slot-{}", self.options.name);
+        Sandbox::spawn(name, move || worker::run(&control, thread))?;
+        Ok(())
+    }
+
+    /// The proposed guest as a generation, if there is one.
+    pub(super) fn take_proposed(&self) -> Option<Generation> {
+        let mut state = self.state();
+        let proposed = state.proposed.take()?;
+        state.generations += 1;
+        let number = state.generations;
+        let (module, digest) = (proposed.guest.module.clone(), proposed.guest.digest);
+        let wants = proposed.guest.wants.clone();
+        let (instance, source) = proposed.guest.split();
+        let source = Arc::new(source);
+        state.in_force = Some((Arc::clone(&source), digest));
+        state.wants.clone_from(&wants);
+        state.statistics.generation = number;
+        state.statistics.module.clone_from(&module);
+        state.statistics.digest = digest.to_string();
+        state.statistics.memory_bytes = instance.memory_bytes();
+        drop(state);
+        if let Some(told) = proposed.told {
+            // Nobody waits any more: the switch is made all the same.
+            drop(told.send(number));
+        }
+        Some(Generation {
+            number,
+            instance: Some(instance),
+            source,
+            module,
+            digest,
+            counters: wants.counters,
+        })
+    }
+
+    /// What is in force, without an instance: for a thread that takes over.
+    pub(super) fn generation_in_force(&self) -> Option<Generation> {
+        let state = self.state();
+        let (source, digest) = state.in_force.clone()?;
+        Some(Generation {
+            number: state.generations,
+            instance: None,
+            source,
+            module: state.statistics.module.clone(),
+            digest,
+            counters: state.wants.counters.clone(),
+        })
+    }
+
+    /// What the way to the slot was made for can't change under it.
+    pub(super) fn fits(&self, guest: &Prepared) -> Result<(), String> {
+        if guest.world != D::WORLD {
+            return Err(format!(
+                "{} is a {}, and the slot is a {}'s; a slot changes its world only with a restart",
+                guest.module,
+                guest.world.as_str(),
+                D::WORLD.as_str()
+            ));
+        }
+        let state = self.state();
+        let differs = state.in_force.is_some()
+            && (state.wants.kinds != guest.wants.kinds
+                || state.wants.patterns != guest.wants.patterns);
+        if differs {
+            return Err(format!(
+                "{} wants other events than the guest in force: needs a restart",
+                guest.module
+            ));
+        }
+        Ok(())
+    }
+
+    pub(super) fn digest(&self) -> Option<Digest> {
+        let state = self.state();
+        let proposed = state
+            .proposed
+            .as_ref()
+            .map(|proposed| proposed.guest.digest);
+        proposed.or_else(|| state.in_force.as_ref().map(|(_, digest)| *digest))
+    }
+
+    /// Gives up a call that has run past its wall clock: its batch is settled without an answer,
+    /// and another thread goes on with the next one.
+    pub(super) fn watch(self: &Arc<Self>, now: Instant) {
+        let mut state = self.state();
+        let overdue = state.running.as_ref().is_some_and(|running| {
+            now.saturating_duration_since(running.since) > self.options.call_wall_max
+        });
+        if !overdue {
+            return;
+        }
+        let Some(running) = state.running.take() else {
+            return;
+        };
+        state.thread += 1;
+        state.abandoned += 1;
+        state.stalled = state.abandoned >= ABANDONED_THREADS_MAX;
+        let stalled = state.stalled;
+        let message = format!(
+            "a call did not return within {} ms: its thread was given up",
+            self.options.call_wall_max.as_millis()
+        );
+        let rows = D::rows(&running.job);
+        state
+            .statistics
+            .count_fault(Fault::of(FaultReason::Stalled, message));
+        state.statistics.rows_unanswered += rows;
+        drop(state);
+        self.duty
+            .settle(&running.job, Settled::Unanswered, running.generation);
+        tracing::warn!(slot = %self.options.name, stalled, "a guest's thread was given up");
+        if stalled {
+            // Its queue goes on by its own policy; nobody takes from it until the operator acts.
+            tracing::error!(slot = %self.options.name, threads = ABANDONED_THREADS_MAX, "slot stopped: its threads do not return");
+            return;
+        }
+        if let Err(error) = self.spawn() {
+            tracing::error!(slot = %self.options.name, %error, "no thread for the slot");
+            self.end();
+        }
+    }
+
+    /// A thread that was given up has come back.
+    pub(super) fn returned(&self) {
+        let mut state = self.state();
+        state.abandoned = state.abandoned.saturating_sub(1);
+    }
+
+    pub(super) fn end(&self) {
+        self.state().ended = true;
+        self.ended.notify_all();
+    }
+
+    /// Waits for the thread to end; false if the deadline came first.
+    pub(super) fn wait_ended(&self, deadline: Instant) -> bool {
+        let mut state = self.state();
+        while !state.ended {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            state = self
+                .ended
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        true
+    }
+
+    pub(super) fn statistics(&self) -> SlotStatistics {
+        let state = self.state();
+        let mut statistics = state.statistics.clone();
+        statistics.abandoned_threads = state.abandoned;
+        statistics.state = match (state.ended, state.stalled) {
+            (true, _) => "ended",
+            (false, true) => "stalled",
+            (false, false) => "running",
+        }
+        .to_owned();
+        if let Some((source, _)) = &state.in_force {
+            (statistics.log_lines, statistics.log_dropped) = source.log_counts();
+        }
+        drop(state);
+        statistics.queue = self.duty.counts();
+        statistics
+    }
+}

@@ -1,0 +1,179 @@
+//! Slots: named places for guests. A slot has a thread of its own, which takes batches in order,
+//! asks its guest, and settles every batch: with the guest's answer, or without one by `on_fault`.
+//!
+//! What the three worlds do with an answer is their duty ([`filter`], [`trigger`], [`stage`]); how a
+//! guest is called, thrown away and replaced is here, once for all. A guest is switched between
+//! two batches, never within one.
+
+mod control;
+pub mod filter;
+pub mod stage;
+mod statistics;
+pub mod trigger;
+mod worker;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use weir_bus::pubsub::{QueueCounts, Recv};
+
+pub use control::Switched;
+pub use statistics::SlotStatistics;
+
+use crate::config::OnFault;
+use crate::digest::Digest;
+use crate::sandbox::{Instance, Outcome, Prepared, World};
+use control::Control;
+pub(crate) use worker::ABANDON_GRACE;
+
+/// What all slots have, whatever their world.
+#[derive(Clone, Debug)]
+pub struct SlotOptions {
+    /// The slot's name.
+    pub name: String,
+    /// What becomes of rows without a verdict.
+    pub on_fault: OnFault,
+    /// The wall clock of a call, after which its thread is given up and replaced.
+    pub call_wall_max: Duration,
+}
+
+/// How a batch ended for its guest.
+#[derive(Clone, Debug)]
+pub enum Settled<A> {
+    /// In an answer.
+    Answered(A),
+    /// Without one: its rows go on by `on_fault`.
+    Unanswered,
+}
+
+/// What a slot does for the world that its guest is of.
+pub trait Duty: Send + Sync + 'static {
+    /// What is handed to the guest.
+    type Job: Send + Sync + 'static;
+    /// What the guest answers.
+    type Answer;
+
+    /// The world that guests of this slot must be of.
+    const WORLD: World;
+
+    /// Waits for the next job.
+    fn next(&self) -> Recv<Self::Job>;
+    /// Wakes who waits for the next job.
+    fn interrupt(&self);
+    /// No more jobs: what is queued is still worked on.
+    fn finish(&self);
+    /// Rows of a job.
+    fn rows(job: &Self::Job) -> u64;
+    /// Asks the guest.
+    fn ask(&self, instance: &mut Instance, job: &Self::Job) -> Outcome<Self::Answer>;
+    /// Makes the answer's effects happen: once for each job, whatever became of it.
+    fn settle(&self, job: &Self::Job, settled: Settled<Self::Answer>, generation: u64);
+    /// The counts of the queue that jobs come from.
+    fn counts(&self) -> QueueCounts;
+}
+
+/// Threads of a slot that were given up and still live. One more stops the slot.
+const ABANDONED_THREADS_MAX: usize = 4;
+
+/// A slot, and the way to its thread.
+pub struct Slot<D: Duty> {
+    control: Arc<Control<D>>,
+}
+
+impl<D: Duty> Clone for Slot<D> {
+    fn clone(&self) -> Self {
+        Self {
+            control: Arc::clone(&self.control),
+        }
+    }
+}
+
+impl<D: Duty> Slot<D> {
+    /// Starts the slot's thread with its first guest.
+    ///
+    /// # Errors
+    /// If the system refuses the thread.
+    pub fn start(options: SlotOptions, duty: D, guest: Prepared) -> std::io::Result<Self> {
+        let control = Arc::new(Control::new(options, duty));
+        control.propose(guest, None);
+        control.spawn()?;
+        Ok(Self { control })
+    }
+
+    /// The slot's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.control.options.name
+    }
+
+    /// The slot's duty.
+    #[must_use]
+    pub fn duty(&self) -> &D {
+        &self.control.duty
+    }
+}
+
+/// What the daemon does with slots of any world.
+pub trait SlotHandle: Send + Sync {
+    /// The slot's name.
+    fn name(&self) -> &str;
+    /// The world of its guests.
+    fn world(&self) -> World;
+    /// The digest of the guest in force or on its way there.
+    fn digest(&self) -> Option<Digest>;
+    /// Whether a guest fits the slot: of its world, and wanting the same events.
+    ///
+    /// # Errors
+    /// What doesn't fit, and what to do.
+    fn fits(&self, guest: &Prepared) -> Result<(), String>;
+    /// Switches to another guest between two batches.
+    fn switch(&self, guest: Prepared) -> Switched;
+    /// No more jobs; what is queued is still worked on.
+    fn finish(&self);
+    /// Waits until the thread has ended; false if the deadline came first.
+    fn wait(&self, deadline: Instant) -> bool;
+    /// Gives up a call that has run past its wall clock.
+    fn watch(&self, now: Instant);
+    /// The slot's counts.
+    fn statistics(&self) -> SlotStatistics;
+}
+
+impl<D: Duty> SlotHandle for Slot<D> {
+    fn name(&self) -> &str {
+        self.name()
+    }
+
+    fn world(&self) -> World {
+        D::WORLD
+    }
+
+    fn digest(&self) -> Option<Digest> {
+        self.control.digest()
+    }
+
+    fn fits(&self, guest: &Prepared) -> Result<(), String> {
+        self.control.fits(guest)
+    }
+
+    fn switch(&self, guest: Prepared) -> Switched {
+        let (switched, told) = Switched::pair();
+        self.control.propose(guest, Some(told));
+        switched
+    }
+
+    fn finish(&self) {
+        self.control.duty.finish();
+    }
+
+    fn wait(&self, deadline: Instant) -> bool {
+        self.control.wait_ended(deadline)
+    }
+
+    fn watch(&self, now: Instant) {
+        self.control.watch(now);
+    }
+
+    fn statistics(&self) -> SlotStatistics {
+        self.control.statistics()
+    }
+}

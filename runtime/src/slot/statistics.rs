@@ -1,0 +1,78 @@
+//! What a slot counts.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+use weir_bus::pubsub::QueueCounts;
+
+use crate::sandbox::{Cost, Fault, FaultReason};
+
+/// The counts of a slot at one instant.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct SlotStatistics {
+    /// The slot's name.
+    pub slot: String,
+    /// `filter`, `trigger` or `stage`.
+    pub world: String,
+    /// `running`, `stalled` or `ended`.
+    pub state: String,
+    /// The module as the config names it.
+    pub module: String,
+    /// The digest of the module.
+    pub digest: String,
+    /// How many guests were in force in this slot, this one included.
+    pub generation: u64,
+    /// Calls that ended in an answer.
+    pub answered: u64,
+    /// Rows of those calls.
+    pub rows_answered: u64,
+    /// Batches that the guest gave no verdict on, without a fault.
+    pub rejected: u64,
+    /// Rows that went without a verdict, for whatever reason.
+    pub rows_unanswered: u64,
+    /// Rows that the guest itself could not decide.
+    pub rows_undecided: u64,
+    /// Faults by reason.
+    pub faults: BTreeMap<FaultReason, u64>,
+    /// The last fault.
+    pub last_fault: Option<Fault>,
+    /// Instances made after a fault.
+    pub restarts: u64,
+    /// Fuel of all calls.
+    pub fuel: u64,
+    /// Time of all calls on the wall clock.
+    pub time: Duration,
+    /// CPU time of the slot's threads.
+    pub cpu: Duration,
+    /// Linear memory of the instance, in bytes.
+    pub memory_bytes: usize,
+    /// Counters by name.
+    pub counters: BTreeMap<String, u64>,
+    /// Log lines that passed.
+    pub log_lines: u64,
+    /// Log lines that were dropped.
+    pub log_dropped: u64,
+    /// Threads given up and still alive.
+    pub abandoned_threads: usize,
+    /// What came to the slot, and what became of it.
+    pub queue: QueueCounts,
+}
+
+impl SlotStatistics {
+    /// All faults.
+    #[must_use]
+    pub fn faults_total(&self) -> u64 {
+        self.faults.values().sum()
+    }
+
+    pub(super) fn count_fault(&mut self, fault: Fault) {
+        *self.faults.entry(fault.reason).or_default() += 1;
+        self.last_fault = Some(fault);
+    }
+
+    pub(super) fn count_cost(&mut self, cost: Cost) {
+        self.fuel = self.fuel.saturating_add(cost.fuel);
+        self.time = self.time.saturating_add(cost.time);
+    }
+}

@@ -1,0 +1,187 @@
+//! The duty of a trigger slot: batches come from the bus, firings become trigger requests, which
+//! go to the stages and, as events, to the bus.
+
+use std::sync::Arc;
+
+use weir_bus::batch::Batch;
+use weir_bus::event::{ProcessColumns, TriggerEvent};
+use weir_bus::pubsub::{Delivery, EventBus, PublisherId, QueueCounts, Recv, Subscriber};
+use weir_bus::{CollectionEvent, Selection, Timestamp, Topic};
+
+use super::stage::{StageJob, StageRouter};
+use super::{Duty, Settled};
+use crate::ids::new_id;
+use crate::sandbox::{Cause, Firing, Instance, Outcome, Rule, Verdicts, World};
+
+/// A batch on its way to a trigger, with what was lost before it.
+pub struct TriggerJob {
+    batch: Arc<Batch>,
+    missed: Option<u64>,
+}
+
+/// Evaluates what the bus delivers.
+pub struct TriggerDuty {
+    slot: String,
+    rules: Vec<Rule>,
+    subscriber: Subscriber,
+    bus: Arc<dyn EventBus>,
+    publisher: PublisherId,
+    stages: Arc<StageRouter>,
+    missed: std::sync::Mutex<Option<u64>>,
+}
+
+impl TriggerDuty {
+    /// A trigger that takes what `subscriber` receives.
+    #[must_use]
+    pub fn new(
+        slot: String,
+        rules: Vec<Rule>,
+        subscriber: Subscriber,
+        bus: Arc<dyn EventBus>,
+        publisher: PublisherId,
+        stages: Arc<StageRouter>,
+    ) -> Self {
+        Self {
+            slot,
+            rules,
+            subscriber,
+            bus,
+            publisher,
+            stages,
+            missed: std::sync::Mutex::new(Some(0)),
+        }
+    }
+
+    fn missed(&self) -> std::sync::MutexGuard<'_, Option<u64>> {
+        self.missed
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn request(&self, batch: &Batch, firing: &Firing) -> TriggerEvent {
+        let rule = usize::try_from(firing.rule)
+            .ok()
+            .and_then(|rule| self.rules.get(rule));
+        let row = usize::try_from(firing.row).unwrap_or(usize::MAX);
+        let request_id = new_id();
+        let process = ProcessColumns::of(batch).and_then(|columns| columns.row(row));
+        TriggerEvent {
+            timestamp: Timestamp::now(),
+            correlation_id: request_id.clone(),
+            root_id: request_id.clone(),
+            request_id,
+            trigger: self.slot.clone(),
+            rule: rule.map(|rule| rule.name.clone()).unwrap_or_default(),
+            target: rule.map(|rule| rule.target.clone()).unwrap_or_default(),
+            priority: rule.map(|rule| rule.priority.clone()).unwrap_or_default(),
+            target_pid: process.map(|process| process.pid()),
+            target_start_time: process.map(|process| process.start_time()),
+            target_path: process.and_then(|process| process.executable().map(str::to_owned)),
+            metadata: firing
+                .message
+                .iter()
+                .map(|text| format!("message={text}"))
+                .collect(),
+            ..TriggerEvent::default()
+        }
+    }
+
+    fn fire(&self, batch: &Batch, firing: &Firing) {
+        let request = self.request(batch, firing);
+        let Ok(event) = batch.select(&Selection::Rows(vec![firing.row])) else {
+            return;
+        };
+        let cause = Cause {
+            request_id: request.request_id.clone(),
+            trigger: request.trigger.clone(),
+            rule: request.rule.clone(),
+            priority: request.priority.clone(),
+            message: firing.message.clone(),
+            correlation_id: request.correlation_id.clone(),
+            parent_id: None,
+            root_id: request.root_id.clone(),
+            depth: request.depth,
+            metadata: Vec::new(),
+        };
+        self.announce(request);
+        self.stages.send(&StageJob::new(event, cause));
+    }
+
+    /// The request as an event: who listens to `control.trigger.>` sees every firing.
+    fn announce(&self, request: TriggerEvent) {
+        let event = CollectionEvent::from(request);
+        let topic: Topic = weir_bus::topic::of_event(event.kind(), self.leaf(&event));
+        let batch = Batch::of_events(topic, &self.slot, 0, std::slice::from_ref(&event));
+        let published = batch.map(|batch| self.bus.publish(self.publisher, Arc::new(batch)));
+        if let Err(error) = published {
+            tracing::error!(slot = %self.slot, %error, "a trigger request is no event");
+        }
+    }
+
+    fn leaf<'a>(&'a self, event: &'a CollectionEvent) -> &'a str {
+        match event {
+            CollectionEvent::Trigger(request) if !request.target.is_empty() => &request.target,
+            _ => &self.slot,
+        }
+    }
+}
+
+impl Duty for TriggerDuty {
+    type Job = TriggerJob;
+    type Answer = Verdicts;
+
+    const WORLD: World = World::Trigger;
+
+    fn next(&self) -> Recv<TriggerJob> {
+        loop {
+            match self.subscriber.recv_blocking() {
+                Recv::Got(Delivery::Batch { item, .. }) => {
+                    let missed = self.missed().replace(0);
+                    return Recv::Got(TriggerJob {
+                        batch: item,
+                        missed,
+                    });
+                }
+                Recv::Got(Delivery::Gap(gap)) => {
+                    let mut missed = self.missed();
+                    // What nobody can know stays unknown, whatever is added to it.
+                    *missed = missed
+                        .zip(gap.missed)
+                        .map(|(sum, rows)| sum.saturating_add(rows));
+                }
+                Recv::Empty => return Recv::Empty,
+                Recv::Interrupted => return Recv::Interrupted,
+                Recv::Closed => return Recv::Closed,
+            }
+        }
+    }
+
+    fn interrupt(&self) {
+        self.subscriber.interrupt();
+    }
+
+    fn finish(&self) {
+        self.subscriber.finish();
+    }
+
+    fn rows(job: &TriggerJob) -> u64 {
+        job.batch.rows() as u64
+    }
+
+    fn ask(&self, instance: &mut Instance, job: &TriggerJob) -> Outcome<Verdicts> {
+        instance.evaluate(&job.batch, job.missed)
+    }
+
+    fn settle(&self, job: &TriggerJob, settled: Settled<Verdicts>, _generation: u64) {
+        // Rows without a verdict fire nothing: the fault is what is told of them.
+        if let Settled::Answered(verdicts) = settled {
+            for firing in &verdicts.firings {
+                self.fire(&job.batch, firing);
+            }
+        }
+    }
+
+    fn counts(&self) -> QueueCounts {
+        self.subscriber.counts()
+    }
+}
