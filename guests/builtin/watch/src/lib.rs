@@ -39,7 +39,11 @@ const REMEMBERED_MAX: usize = 200_000;
 struct Settings {
     /// Absolute folders; an executable anywhere below one fires.
     temporary_folders: Vec<String>,
-    /// Names; `*` stands for any run of characters. So in the next three.
+    /// Executables that the kernel shows as deleted though they never lay in a folder: container
+    /// runtimes and tool servers run themselves from sealed memory. `*` stands for any run of
+    /// characters, here and in the next four.
+    never_on_disk: Vec<String>,
+    /// Names.
     kernel_thread_names: Vec<String>,
     shells: Vec<String>,
     network_services: Vec<String>,

@@ -69,6 +69,7 @@ const EXITED: &str = "exited";
 #[derive(Debug)]
 pub(crate) struct Rules {
     temporary_folders: Folders,
+    never_on_disk: Names,
     kernel_thread_names: Names,
     shells: Names,
     network_services: Names,
@@ -85,6 +86,7 @@ impl Rules {
     pub(crate) fn new(settings: &Settings) -> Result<Self, String> {
         Ok(Self {
             temporary_folders: Folders::new("temporary_folders", &settings.temporary_folders)?,
+            never_on_disk: Names::new("never_on_disk", &settings.never_on_disk)?,
             kernel_thread_names: Names::new("kernel_thread_names", &settings.kernel_thread_names)?,
             shells: Names::new("shells", &settings.shells)?,
             network_services: Names::new("network_services", &settings.network_services)?,
@@ -118,7 +120,11 @@ fn runs_from_temporary_folder(rules: &Rules, row: Row<'_>) -> Answer {
     }
 }
 
-fn executable_deleted(_: &Rules, row: Row<'_>) -> Answer {
+fn executable_deleted(rules: &Rules, row: Row<'_>) -> Answer {
+    let executable = row.executable();
+    if executable.is_some_and(|executable| rules.never_on_disk.have(executable)) {
+        return Answer::No;
+    }
     match row.executable_deleted() {
         Some(true) if row.lifecycle() != Some(EXITED) => Answer::Fires(format!(
             "{} runs {}, which has been deleted",

@@ -85,6 +85,18 @@ fn a_deleted_executable_fires_while_it_runs() {
 }
 
 #[test]
+fn an_executable_that_never_lay_in_a_folder_is_not_a_deleted_one() {
+    check(
+        Process {
+            executable: Some("/memfd:runtime"),
+            executable_deleted: Some(true),
+            ..QUIET
+        },
+        &[],
+    );
+}
+
+#[test]
 fn a_kernel_threads_name_fires_only_with_an_executable() {
     let named = |name| Process { name, ..QUIET };
     check(named("kworker/0:1"), &["named-like-kernel-thread"]);
