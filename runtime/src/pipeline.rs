@@ -194,10 +194,9 @@ impl Pipeline {
                 );
             }
         }
-        for sink in self.sinks {
-            let name = sink.name().to_owned();
+        for sink in &self.sinks {
             if !sink.finish(deadline) {
-                tracing::warn!(sink = name, "the sink did not end in time");
+                tracing::warn!(sink = sink.name(), "the sink did not end in time");
             }
         }
         let status = PipelineStatus {

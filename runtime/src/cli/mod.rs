@@ -21,7 +21,7 @@ use crate::config::{
 use crate::guests::Guests;
 use crate::pipeline::StartError;
 use crate::sandbox::{
-    CompileLimits, Compiler, CompilerProgram, DEFAULT_CONFIG, Sandbox, SandboxError,
+    COMPILE_VERB, CompileLimits, Compiler, CompilerProgram, DEFAULT_CONFIG, Sandbox, SandboxError,
     SandboxOptions, compile_child_main,
 };
 
@@ -115,7 +115,7 @@ pub fn main() -> ExitCode {
     // The child that compiles must not meet anything of the daemon's before its limits hold.
     if std::env::args_os()
         .nth(1)
-        .is_some_and(|verb| verb == "compile-guest")
+        .is_some_and(|verb| verb == COMPILE_VERB)
     {
         return compile_child_main();
     }

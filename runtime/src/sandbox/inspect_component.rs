@@ -119,7 +119,7 @@ impl Interfaces {
 /// # Errors
 ///
 /// Those of [`Interfaces::read`] and [`Interfaces::shape`].
-pub fn inspect(component: &[u8]) -> Result<Shape, ShapeError> {
+pub(super) fn inspect(component: &[u8]) -> Result<Shape, ShapeError> {
     Interfaces::read(component)?.shape()
 }
 

@@ -28,14 +28,15 @@ use wasmtime::component::Linker;
 
 pub use answer::{Cause, Finding, Firing, Outcome, Severity, Undecided, Verdicts};
 pub use cache::{Cache, CacheError};
-pub use compile::{CompileError, CompileLimits, Compiler, CompilerProgram, compile_child_main};
+pub use compile::{
+    COMPILE_VERB, CompileError, CompileLimits, Compiler, CompilerProgram, compile_child_main,
+};
 pub(crate) use cpu_clock::thread_cpu;
 pub use engine::EPOCH_TICK;
 pub use fault::{Fault, FaultReason};
 pub use host::Inspect;
 pub use inspect_component::{Interfaces, Shape, ShapeError, World};
 pub use instance::{Cost, Instance};
-#[cfg(feature = "limits-off")]
 pub use limits::Limit;
 pub use module::{DEFAULT_CONFIG, Module, ModuleError, ModuleFolders};
 
@@ -45,7 +46,7 @@ pub use wants::{Rule, Wants};
 use engine::{THREAD_STACK_BYTES, Ticker};
 use host::{LogGate, StateStore};
 use instance::Mould;
-use limits::{Armed, Limit as Check, MemoryBudget};
+use limits::{Armed, MemoryBudget};
 
 use crate::config::{Grant, Limits, Module as ModuleName};
 
@@ -347,7 +348,7 @@ impl Sandbox {
         #[cfg(feature = "limits-off")]
         let limits = limits.without(&order.limits_off);
         host::add_to_linker(&mut linker, &order.grants).map_err(link)?;
-        wasi::add_to_linker(&mut linker, limits.holds(Check::WouldBlock)).map_err(link)?;
+        wasi::add_to_linker(&mut linker, limits.holds(Limit::WouldBlock)).map_err(link)?;
         let pre = linker.instantiate_pre(component).map_err(link)?;
         let ticker = self.ticker.handle().ok_or_else(|| PrepareError::Link {
             module: module.name.clone(),

@@ -41,9 +41,11 @@ pub struct SlotStatistics {
     pub restarts: u64,
     /// Fuel of all calls.
     pub fuel: u64,
-    /// Time of all calls on the wall clock.
+    /// Time of all calls on the wall clock; written as nanoseconds.
+    #[serde(rename = "time_ns", serialize_with = "as_ns")]
     pub time: Duration,
-    /// CPU time of the slot's threads.
+    /// CPU time of the slot's thread; written as nanoseconds.
+    #[serde(rename = "cpu_ns", serialize_with = "as_ns")]
     pub cpu: Duration,
     /// Linear memory of the instance, in bytes.
     pub memory_bytes: usize,
@@ -57,6 +59,10 @@ pub struct SlotStatistics {
     pub abandoned_threads: usize,
     /// What came to the slot, and what became of it.
     pub queue: QueueCounts,
+}
+
+fn as_ns<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
 }
 
 impl SlotStatistics {

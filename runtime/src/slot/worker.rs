@@ -98,7 +98,9 @@ fn work<D: Duty>(
         Outcome::Fault(fault) => {
             statistics.rows_unanswered += rows;
             statistics.count_fault(*fault.clone());
-            tell(&control.options.name, rows, &fault);
+            if let Some(untold) = state.faults_told.tell(Instant::now()) {
+                tell(&control.options.name, rows, untold, &fault);
+            }
             Settled::Unanswered
         }
     };
@@ -120,9 +122,9 @@ fn commit(statistics: &mut super::SlotStatistics, generation: &mut Generation) {
     }
 }
 
-fn tell(slot: &str, rows: u64, fault: &Fault) {
+fn tell(slot: &str, rows: u64, untold: u64, fault: &Fault) {
     let frames = fault.backtrace.join(" < ");
-    tracing::warn!(slot, reason = %fault.reason, rows, frames, "fault: {}", fault.message);
+    tracing::warn!(slot, reason = %fault.reason, rows, untold, frames, "fault: {}", fault.message);
 }
 
 /// Asks the guest, on a fresh instance where the last one broke; twice if it says `retry`.
