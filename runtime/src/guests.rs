@@ -7,18 +7,37 @@ use std::sync::{Arc, Mutex, PoisonError};
 use weir_bus::batch::Batch;
 use weir_sources::ProcessTable;
 
-use crate::config::SlotSettings;
+use crate::config::{Provenance, SlotSettings};
+#[cfg(feature = "limits-off")]
+use crate::sandbox::Limit;
 use crate::sandbox::{GuestOrder, Inspect, Keepsake, PrepareError, Prepared, Sandbox, World};
 use crate::slot::SlotOptions;
 
 /// A slot whose guest can't be put into it.
 #[derive(Debug, thiserror::Error)]
-#[error("slots.{slot}: {error}")]
+#[error("slots.{slot}.{}: {error}", error.key())]
 pub struct GuestError {
     /// The slot's name.
     pub slot: String,
     /// Why.
     pub error: PrepareError,
+}
+
+impl GuestError {
+    /// The key that says what is wrong here.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("slots.{}.{}", self.slot, self.error.key())
+    }
+
+    /// The error in one line, with the place in the config that it comes from.
+    #[must_use]
+    pub fn located(&self, provenance: &Provenance) -> String {
+        match provenance.origin(&self.key()) {
+            Some(origin) => format!("{origin}: {self}"),
+            None => self.to_string(),
+        }
+    }
 }
 
 /// The latest processes, as guests may ask for them.
@@ -35,6 +54,9 @@ pub struct Guests {
     sandbox: Sandbox,
     processes: Arc<ProcessTable>,
     keepsakes: Mutex<BTreeMap<String, Keepsake>>,
+    /// Which checks a test has switched off, by slot.
+    #[cfg(feature = "limits-off")]
+    limits_off: Mutex<BTreeMap<String, Vec<Limit>>>,
 }
 
 impl Guests {
@@ -45,7 +67,30 @@ impl Guests {
             sandbox,
             processes: Arc::new(ProcessTable::default()),
             keepsakes: Mutex::default(),
+            #[cfg(feature = "limits-off")]
+            limits_off: Mutex::default(),
         }
+    }
+
+    /// Switches checks off for the guests that are prepared for a slot from now on: how a test
+    /// shows that it is they that hold.
+    #[cfg(feature = "limits-off")]
+    pub fn switch_off(&self, slot: &str, limits: &[Limit]) {
+        let mut off = self
+            .limits_off
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        off.insert(slot.to_owned(), limits.to_vec());
+    }
+
+    /// How many keys of state a slot has, and how many bytes; none of a slot that never had a guest.
+    #[must_use]
+    pub fn state_size(&self, slot: &str) -> Option<(usize, usize)> {
+        let keepsakes = self
+            .keepsakes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        keepsakes.get(slot).map(Keepsake::state_size)
     }
 
     /// The latest processes.
@@ -74,7 +119,7 @@ impl Guests {
             grants: settings.grants.iter().copied().collect(),
             limits: settings.limits.clone(),
             #[cfg(feature = "limits-off")]
-            limits_off: Vec::new(),
+            limits_off: self.limits_off_of(slot),
             inspect: Some(Arc::new(Processes(Arc::clone(&self.processes)))),
             keepsake,
         };
@@ -82,6 +127,15 @@ impl Guests {
             slot: slot.to_owned(),
             error,
         })
+    }
+
+    #[cfg(feature = "limits-off")]
+    fn limits_off_of(&self, slot: &str) -> Vec<Limit> {
+        let off = self
+            .limits_off
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        off.get(slot).cloned().unwrap_or_default()
     }
 
     /// Prepares the guests of all slots, in the order of their names: all or none.

@@ -10,7 +10,7 @@ pub(super) fn check(global: &Global) -> Result<ExitCode, Failure> {
     let guests = guests(&loaded.config)?;
     let prepared = guests
         .prepare_all(&loaded.config.slots)
-        .map_err(|error| Failure::Usage(error.to_string()))?;
+        .map_err(|error| Failure::Usage(error.located(&loaded.provenance)))?;
     for (slot, guest) in &prepared {
         let (name, version) = &guest.description;
         println!(

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 
 use super::{Failure, Global, guests, logs};
 use crate::daemon::{self, Daemon};
+use crate::pipeline::StartError;
 use crate::sink::{Console, Output};
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -45,6 +46,7 @@ pub(super) fn run(global: &Global, arguments: &RunArguments) -> Result<ExitCode,
         .build()
         .context("the async runtime")?;
     let global = global.clone();
+    let provenance = loaded.provenance.clone();
     let daemon = Daemon {
         loaded,
         guests,
@@ -56,7 +58,12 @@ pub(super) fn run(global: &Global, arguments: &RunArguments) -> Result<ExitCode,
         }),
         run_for: arguments.run_for,
     };
-    let clean = runtime.block_on(daemon::run(daemon))?;
+    let clean = runtime
+        .block_on(daemon::run(daemon))
+        .map_err(|error| match error {
+            StartError::Guest(error) => Failure::Usage(error.located(&provenance)),
+            other => other.into(),
+        })?;
     // A thread that hangs in a sink or a source is left behind, not waited for.
     runtime.shutdown_background();
     Ok(if clean {

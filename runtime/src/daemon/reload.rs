@@ -82,7 +82,7 @@ impl Reloader {
                 restart.join(", ")
             ));
         }
-        let prepared = self.prepare(&loaded.config, pipeline).await?;
+        let prepared = self.prepare(&loaded, pipeline).await?;
         let mut switched = Vec::new();
         for (name, guest) in prepared {
             let Some(slot) = pipeline.slots().get(&name) else {
@@ -101,16 +101,16 @@ impl Reloader {
     /// Prepares every guest that is not the one in force: all or none.
     async fn prepare(
         &self,
-        new: &Config,
+        new: &Loaded,
         pipeline: &Pipeline,
     ) -> Result<Vec<(String, Prepared)>, String> {
         let (guests, old) = (Arc::clone(&self.guests), self.config.slots.clone());
-        let slots = new.slots.clone();
+        let (slots, provenance) = (new.config.slots.clone(), new.provenance.clone());
         let preparing = tokio::task::spawn_blocking(move || {
             let fresh = slots.iter().map(|(name, settings)| {
                 let prepared = guests
                     .prepare(name, settings)
-                    .map_err(|error| error.to_string())?;
+                    .map_err(|error| error.located(&provenance))?;
                 Ok((name.clone(), settings.clone(), prepared))
             });
             fresh.collect::<Result<Vec<_>, String>>()

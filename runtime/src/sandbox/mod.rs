@@ -161,6 +161,22 @@ pub enum PrepareError {
     },
 }
 
+impl PrepareError {
+    /// The key of the slot's config that says what is wrong here.
+    #[must_use]
+    pub const fn key(&self) -> &'static str {
+        match self {
+            Self::Link { .. } => "grants",
+            Self::Init { .. } => "settings",
+            Self::Module(_)
+            | Self::Shape { .. }
+            | Self::Compile { .. }
+            | Self::Fault { .. }
+            | Self::SelfTest { .. } => "module",
+        }
+    }
+}
+
 /// Where all guests run.
 pub struct Sandbox {
     engine: Engine,

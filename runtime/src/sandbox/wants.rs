@@ -94,6 +94,9 @@ pub(super) fn check(wants: lifecycle::Wants) -> Result<Wants, String> {
             checked.asked.ask(kind, place);
         }
     }
+    if checked.kinds.is_empty() {
+        return Err("wants no kind of events; `init` must name at least one".to_owned());
+    }
     count("patterns", wants.patterns.len(), PATTERNS_MAX)?;
     for pattern in wants.patterns {
         let pattern = TopicPattern::parse(&pattern).map_err(|error| error.to_string())?;
