@@ -2,7 +2,7 @@
 //!
 //! Nothing outside this crate names what stands here, but through the `export!` macro. The stage's
 //! world has every import, so one set of types serves all guests. What a guest exports is cut into
-//! four small worlds, one an interface: a guest links two of them, and the component that comes out
+//! five small worlds, one an interface: a guest links two of them, and the component that comes out
 //! has the world of `wit/` that has both. (Three whole worlds in one crate would each define the
 //! same macro for `lifecycle`.) The WIT lies two folders above this crate, in the repository as in
 //! a project of its own.
@@ -102,5 +102,21 @@ pub mod stage {
         with: {
             "weir:collector/batches@0.1.0": crate::bindings::imports::weir::collector::batches,
         },
+    });
+}
+
+/// What a guest exports besides that has a memory to be taken and put back.
+pub mod snapshots {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package weir:sdk;
+            world snapshots-exports {
+                export weir:collector/snapshots@0.1.0;
+            }
+        ",
+        generate_all,
+        pub_export_macro: true,
+        export_macro_name: "__export_snapshots",
     });
 }

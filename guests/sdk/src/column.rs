@@ -244,10 +244,7 @@ impl<T: FixedWidth> FixedColumn<T> {
     /// The values of all rows in order, whatever stands where a row is null.
     #[inline]
     pub fn values(&self) -> impl ExactSizeIterator<Item = T> + '_ {
-        T::chunks(&self.values)
-            .iter()
-            .take(self.rows)
-            .map(|bytes| T::read(*bytes))
+        T::chunks(&self.values).iter().map(|bytes| T::read(*bytes))
     }
 
     /// One bit a row, least significant first, where there is a value; `None`: every row has one.

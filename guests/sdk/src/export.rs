@@ -13,6 +13,9 @@
 /// weir_guest::export!(stage Lineage);
 /// ```
 ///
+/// With `with memory` behind it, a type that implements `Memory` is put back to what it knew when
+/// it breaks: `weir_guest::export!(trigger Watch with memory);`
+///
 /// Or a closure over the rows of a kind, with the columns that it reads. A filter's says whether
 /// the row goes on, a trigger's gives a message where its rule fires:
 ///
@@ -109,7 +112,13 @@ macro_rules! export {
 
         $crate::export!(trigger Rows);
     };
+    ($world:ident $guest:ident with memory) => {
+        $crate::export!(@all $world $guest { $crate::__export!(memory $guest); });
+    };
     ($world:ident $guest:ty) => {
+        $crate::export!(@all $world $guest {});
+    };
+    (@all $world:ident $guest:ty { $($more:tt)* }) => {
         const _: () = {
             use $crate::bindings::lifecycle::exports::weir::collector::lifecycle as __lifecycle;
 
@@ -146,6 +155,7 @@ macro_rules! export {
                 Component with_types_in $crate::bindings::lifecycle
             );
             $crate::__export!($world $guest);
+            $($more)*
         };
     };
 }
@@ -216,6 +226,28 @@ macro_rules! __export {
         #[cfg(target_arch = "wasm32")]
         $crate::bindings::stage::__export_stage!(
             Component with_types_in $crate::bindings::stage
+        );
+    };    (memory $guest:ty) => {
+        impl $crate::bindings::snapshots::exports::weir::collector::snapshots::Guest for Component {
+            fn state_version() -> u32 {
+                <$guest as $crate::Memory>::VERSION
+            }
+
+            fn snapshot() -> ::std::vec::Vec<u8> {
+                SLOT.with(|slot| slot.snapshot())
+            }
+
+            fn restore(
+                version: u32,
+                state: ::std::vec::Vec<u8>,
+            ) -> ::core::result::Result<(), ::std::string::String> {
+                SLOT.with(|slot| slot.restore(version, &state))
+            }
+        }
+
+        #[cfg(target_arch = "wasm32")]
+        $crate::bindings::snapshots::__export_snapshots!(
+            Component with_types_in $crate::bindings::snapshots
         );
     };
 }

@@ -1,7 +1,7 @@
 //! What `export!` writes calls to: one guest in its instance. Not for authors.
 
 use crate::bindings::lifecycle::exports::weir::collector::lifecycle as wit;
-use crate::{EvalError, Guest, settings};
+use crate::{EvalError, Guest, Memory, settings};
 use std::cell::RefCell;
 
 /// The place of the one guest of this instance: empty until `init`.
@@ -48,6 +48,35 @@ impl<G: Guest> Slot<G> {
         match &mut *self.0.borrow_mut() {
             Some(guest) => call(guest),
             None => Err(EvalError::Fatal("a call came before `init`".to_owned())),
+        }
+    }
+}
+
+impl<G: Guest + Memory> Slot<G> {
+    /// What the guest has in memory; empty before `init`.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<u8> {
+        self.0
+            .borrow()
+            .as_ref()
+            .map(Memory::snapshot)
+            .unwrap_or_default()
+    }
+
+    /// Puts back what a guest had in memory.
+    ///
+    /// # Errors
+    /// Another version than its own, or what the guest says of the bytes.
+    pub fn restore(&self, version: u32, state: &[u8]) -> Result<(), String> {
+        if version != G::VERSION {
+            return Err(format!(
+                "a memory of version {version}, and this guest has {}",
+                G::VERSION
+            ));
+        }
+        match &mut *self.0.borrow_mut() {
+            Some(guest) => guest.restore(state),
+            None => Err("`restore` was called before `init`".to_owned()),
         }
     }
 }

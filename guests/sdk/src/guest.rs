@@ -33,6 +33,22 @@ pub trait Guest: Sized {
     }
 }
 
+/// A guest that knows something from the batches before: when it breaks, a fresh one is given what
+/// the last snapshot had. Exported by `export!(… with memory)`.
+pub trait Memory: Guest {
+    /// The version of the bytes' layout: a memory of another version is not put back.
+    const VERSION: u32;
+
+    /// What it knows, within the limits of a snapshot (1 MiB, 250 ms).
+    fn snapshot(&self) -> Vec<u8>;
+
+    /// Takes over what another instance knew.
+    ///
+    /// # Errors
+    /// What is wrong with the bytes; the guest then goes on as it is.
+    fn restore(&mut self, state: &[u8]) -> Result<(), String>;
+}
+
 /// Says which rows go on. Its verdict depends on nothing but its settings and the batches that it
 /// has seen, in order.
 pub trait Filter: Guest {

@@ -52,6 +52,12 @@ impl<K: Hash + Eq + Copy, V> Recent<K, V> {
         self.young.remove(&key).or_else(|| self.old.remove(&key))
     }
 
+    /// The entries, those of the old half first: put in that order, they make the same map but for
+    /// what was touched last.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.old.iter().chain(&self.young)
+    }
+
     /// How many entries there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -129,6 +129,12 @@ impl TextColumn {
             .map(move |(from, to)| (at(from), at(to)))
     }
 
+    /// Where each row's text ends in `values`, as bytes: it starts where the one before it ends.
+    #[inline]
+    pub(crate) fn ends(&self) -> &[[u8; OFFSET_BYTES]] {
+        self.offsets.chunks().get(1..).unwrap_or_default()
+    }
+
     /// A row's text as bytes: what `get` gives, without looking whether it is UTF-8.
     #[inline]
     #[must_use]

@@ -29,6 +29,7 @@ impl Numeric {
             pid_max,
         } = self.settings;
         let rows = columns.memory_bytes.values().zip(columns.pid.values());
+        // Without a branch: `&`, not `&&`.
         let wanted = rows.map(|(memory, pid)| (memory >= memory_bytes_min) & (pid < pid_max));
         let mut mask = Mask::from_bools(columns.rows, wanted);
         if let Some(valid) = columns.memory_bytes.validity() {

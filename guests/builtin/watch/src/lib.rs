@@ -11,7 +11,9 @@ mod rules;
 
 use rules::{Answer, RULES, Rules};
 use serde::Deserialize;
-use weir_guest::{Batch, EvalError, Firing, Guest, Recent, Trigger, Undecided, Verdicts, Wants};
+use weir_guest::{
+    Batch, EvalError, Firing, Guest, Memory, Recent, Trigger, Undecided, Verdicts, Wants,
+};
 
 weir_guest::columns! {
     process {
@@ -30,8 +32,8 @@ weir_guest::columns! {
     }
 }
 
-/// The most processes that fit a guest's memory (64 MiB) with room to spare: one takes 50 bytes.
-const REMEMBERED_MAX: usize = 200_000;
+/// The most processes that fit a snapshot (1 MiB): one takes 14 bytes of it, and 50 in memory.
+const REMEMBERED_MAX: usize = 70_000;
 
 /// What the slot's settings may say; the defaults are in `settings.json`.
 #[derive(Clone, Debug, Deserialize)]
@@ -184,13 +186,63 @@ impl Guest for Watch {
     }
 }
 
+/// Bytes of a process in a snapshot: pid, start time, what fired, what was undecided.
+const SNAPSHOT_ENTRY_BYTES: usize = 4 + 8 + 1 + 1;
+
+impl Memory for Watch {
+    const VERSION: u32 = 1;
+
+    fn snapshot(&self) -> Vec<u8> {
+        let mut state = Vec::with_capacity(self.told.len() * SNAPSHOT_ENTRY_BYTES);
+        for ((pid, start_time), told) in self.told.iter() {
+            state.extend(pid.to_le_bytes());
+            state.extend(start_time.to_le_bytes());
+            state.extend([told.fired, told.undecided]);
+        }
+        state
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<(), String> {
+        let (entries, rest) = state.as_chunks::<SNAPSHOT_ENTRY_BYTES>();
+        if !rest.is_empty() {
+            return Err(format!(
+                "{} bytes are no list of entries of {SNAPSHOT_ENTRY_BYTES}",
+                state.len()
+            ));
+        }
+        for &[
+            p0,
+            p1,
+            p2,
+            p3,
+            s0,
+            s1,
+            s2,
+            s3,
+            s4,
+            s5,
+            s6,
+            s7,
+            fired,
+            undecided,
+        ] in entries
+        {
+            let pid = u32::from_le_bytes([p0, p1, p2, p3]);
+            let start_time = i64::from_le_bytes([s0, s1, s2, s3, s4, s5, s6, s7]);
+            self.told
+                .insert((pid, start_time), Told { fired, undecided });
+        }
+        Ok(())
+    }
+}
+
 impl Trigger for Watch {
     fn evaluate(&mut self, batch: &Batch<'_>) -> Result<Verdicts, EvalError> {
         Ok(self.verdicts(&process::Columns::fetch(batch)?))
     }
 }
 
-weir_guest::export!(trigger Watch);
+weir_guest::export!(trigger Watch with memory);
 
 mod sample;
 #[cfg(test)]

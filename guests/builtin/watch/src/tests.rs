@@ -287,3 +287,18 @@ fn the_self_test_passes_on_any_folders() {
         assert_eq!(watch(json).self_test(), Ok(()), "{json}");
     }
 }
+
+#[test]
+fn what_was_told_is_not_told_again_by_who_takes_over() {
+    let process = Process {
+        executable: Some("/tmp/sleep"),
+        ..QUIET
+    };
+    let mut first = watch("");
+    assert_eq!(first.verdicts(&one(&process)).firings.len(), 1);
+    let mut second = watch("");
+    second.restore(&first.snapshot()).unwrap();
+    assert!(second.verdicts(&one(&process)).firings.is_empty());
+    let error = second.restore(&[0; 3]).unwrap_err();
+    assert!(error.contains("3 bytes"), "{error}");
+}
