@@ -123,7 +123,7 @@ impl Guests {
             inspect: Some(Arc::new(Processes(Arc::clone(&self.processes)))),
             keepsake,
         };
-        self.sandbox.prepare(order).map_err(|error| GuestError {
+        self.sandbox.prepare(&order).map_err(|error| GuestError {
             slot: slot.to_owned(),
             error,
         })

@@ -43,7 +43,7 @@ pub enum StartError {
     Sink(#[from] OpenError),
     /// The bus refuses a subscription.
     #[error("the bus: {0}")]
-    Subscribe(#[from] SubscribeError),
+    Subscribe(Box<SubscribeError>),
     /// The system refuses a thread.
     #[error("no thread for `{name}`: {error}")]
     Thread {
@@ -225,13 +225,15 @@ impl Wiring<'_> {
                 Arc::new(Slot::start(options, duty, opening.guest).map_err(thread)?)
             }
             World::Trigger => {
-                let subscriber = self.bus.subscribe(
-                    SubscriptionOptions::new(&format!("slot:{name}"))
+                let subscribed = self.bus.subscribe(
+                    SubscriptionOptions::new(format!("slot:{name}"))
                         .patterns(patterns(&opening.guest))
                         .owner(publisher)
                         .policy(queue_policy(opening.settings))
                         .limits(queue_limits(opening.settings)),
-                )?;
+                );
+                let subscriber =
+                    subscribed.map_err(|error| StartError::Subscribe(Box::new(error)))?;
                 let duty = TriggerDuty::new(
                     name.clone(),
                     opening.guest.wants.rules.clone(),

@@ -96,6 +96,16 @@ pub struct CapturingSink {
 }
 
 impl CapturingSink {
+    /// Keeps what that subscriber gets.
+    #[must_use]
+    pub fn of(subscriber: Subscriber) -> Self {
+        Self {
+            subscriber,
+            kept: Mutex::default(),
+            gaps: Mutex::default(),
+        }
+    }
+
     /// Subscribes to those patterns.
     ///
     /// # Errors
@@ -105,11 +115,7 @@ impl CapturingSink {
         patterns: Vec<TopicPattern>,
     ) -> Result<Self, SubscribeError> {
         let options = SubscriptionOptions::new("capture").patterns(patterns);
-        Ok(Self {
-            subscriber: bus.subscribe(options)?,
-            kept: Mutex::default(),
-            gaps: Mutex::default(),
-        })
+        Ok(Self::of(bus.subscribe(options)?))
     }
 
     /// Takes what has come until there was nothing more for `quiet`, or the bus was closed; gives

@@ -30,7 +30,6 @@ pub struct CollectorConfig {
 
 impl CollectorConfig {
     /// Begins with the defaults.
-    #[must_use]
     pub fn builder() -> CollectorConfigBuilder {
         CollectorConfigBuilder::default()
     }

@@ -22,6 +22,7 @@ mod generated {
                 import weir:collector/metrics@0.1.0;
                 import weir:collector/inspect@0.1.0;
                 export weir:collector/lifecycle@0.1.0;
+                export weir:collector/snapshots@0.1.0;
                 export weir:collector/filter@0.1.0;
                 export weir:collector/trigger@0.1.0;
                 export weir:collector/stage@0.1.0;
@@ -35,5 +36,5 @@ mod generated {
     });
 }
 
-pub(super) use generated::exports::weir::collector::{filter, lifecycle, stage, trigger};
+pub(super) use generated::exports::weir::collector::{filter, lifecycle, snapshots, stage, trigger};
 pub(super) use generated::weir::collector::{batches, inspect, log, metrics, state};

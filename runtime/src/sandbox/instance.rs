@@ -12,7 +12,7 @@ use weir_bus::{Selection, Timestamp};
 
 use super::answer::{self, Cause, Finding, Outcome, Verdicts};
 use super::bindings::batches::EvalError;
-use super::bindings::{filter, lifecycle, stage, trigger};
+use super::bindings::{filter, lifecycle, snapshots, stage, trigger};
 use super::cpu_clock::thread_cpu;
 use super::engine::TickerHandle;
 use super::fault::{Fault, FaultReason, fault_of, refuse};
@@ -29,6 +29,8 @@ const WASI_HANDLES: usize = 16;
 /// Everything that an instance is made of; makes any number of the same.
 pub(super) struct Mould {
     pub(super) world: World,
+    /// Whether the guest's memory can be taken and put back.
+    pub(super) snapshots: bool,
     pub(super) pre: InstancePre<GuestState>,
     pub(super) limits: Arc<Armed>,
     pub(super) settings: String,
@@ -47,6 +49,13 @@ enum Exports {
     Stage(stage::Guest),
 }
 
+/// What a guest has in memory, as it told it itself.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    version: u32,
+    state: Vec<u8>,
+}
+
 /// What a call used.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cost {
@@ -61,6 +70,7 @@ pub struct Instance {
     store: Store<GuestState>,
     lifecycle: lifecycle::Guest,
     exports: Exports,
+    snapshots: Option<snapshots::Guest>,
     ticker: TickerHandle,
     rules: usize,
     cost: Cost,
@@ -77,10 +87,11 @@ impl Mould {
         let made = guarded(|| self.link(&mut store));
         drop(running);
         match made {
-            Ok(Ok((lifecycle, exports))) => Ok(Instance {
+            Ok(Ok((lifecycle, exports, snapshots))) => Ok(Instance {
                 store,
                 lifecycle,
                 exports,
+                snapshots,
                 ticker: self.ticker.clone(),
                 rules: 0,
                 cost: Cost::default(),
@@ -90,7 +101,10 @@ impl Mould {
         }
     }
 
-    fn link(&self, store: &mut Store<GuestState>) -> wasmtime::Result<(lifecycle::Guest, Exports)> {
+    fn link(
+        &self,
+        store: &mut Store<GuestState>,
+    ) -> wasmtime::Result<(lifecycle::Guest, Exports, Option<snapshots::Guest>)> {
         let instance = self.pre.instantiate(&mut *store)?;
         let lifecycle = lifecycle::GuestIndices::new(&self.pre)?.load(&mut *store, &instance)?;
         let exports = match self.world {
@@ -104,7 +118,13 @@ impl Mould {
                 Exports::Stage(stage::GuestIndices::new(&self.pre)?.load(&mut *store, &instance)?)
             }
         };
-        Ok((lifecycle, exports))
+        let snapshots = if self.snapshots {
+            let indices = snapshots::GuestIndices::new(&self.pre)?;
+            Some(indices.load(&mut *store, &instance)?)
+        } else {
+            None
+        };
+        Ok((lifecycle, exports, snapshots))
     }
 
     fn new_store(&self) -> Store<GuestState> {
@@ -329,6 +349,62 @@ impl Instance {
         self.call(Timestamp::default(), 0, |store, guest, _| {
             guest.call_self_test(store)
         })
+    }
+
+    /// Whether the guest's memory can be taken and put back.
+    #[must_use]
+    pub const fn has_snapshots(&self) -> bool {
+        self.snapshots.is_some()
+    }
+
+    /// Lets a call of its own, with the limits of a snapshot, ask for the guest's memory.
+    ///
+    /// # Errors
+    /// A fault; `output` where it is larger than it may be, and then the instance is as it was.
+    pub fn snapshot(&mut self) -> Result<Option<Memory>, Fault> {
+        if self.snapshots.is_none() {
+            return Ok(None);
+        }
+        let limits = Arc::clone(&self.store.data().limits);
+        let (version, state) = self.within(limits.snapshot_time_max, |store, guest| {
+            Ok((guest.call_state_version(&mut *store)?, guest.call_snapshot(store)?))
+        })?;
+        if state.len() > limits.snapshot_bytes_max && limits.holds(Limit::OutputSize) {
+            let message = format!(
+                "a snapshot of {} bytes, and one may have {} (limits.snapshot_bytes_max)",
+                state.len(),
+                limits.snapshot_bytes_max
+            );
+            return Err(Fault::of(FaultReason::Output, message));
+        }
+        Ok(Some(Memory { version, state }))
+    }
+
+    /// Puts memory back into a fresh instance; the inner error is the guest's own.
+    ///
+    /// # Errors
+    /// A fault: the instance is of no use any more.
+    pub fn restore(&mut self, memory: &Memory) -> Result<Result<(), String>, Fault> {
+        let time_max = self.store.data().limits.snapshot_time_max;
+        self.within(time_max, |store, guest| {
+            guest.call_restore(store, memory.version, &memory.state)
+        })
+    }
+
+    /// A call to the guest's snapshots that may take so much CPU time.
+    fn within<T>(
+        &mut self,
+        cpu_max: Duration,
+        call: impl FnOnce(&mut Store<GuestState>, &snapshots::Guest) -> wasmtime::Result<T>,
+    ) -> Result<T, Fault> {
+        let Some(snapshots) = self.snapshots.take() else {
+            return Err(Fault::of(FaultReason::HostPanic, "the guest has no snapshots"));
+        };
+        let usual = std::mem::replace(&mut self.store.data_mut().cpu_call, cpu_max);
+        let answered = self.call(Timestamp::default(), 0, |store, _, _| call(store, &snapshots));
+        self.store.data_mut().cpu_call = usual;
+        self.snapshots = Some(snapshots);
+        answered
     }
 
     /// Asks a filter which rows go on.

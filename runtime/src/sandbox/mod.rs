@@ -36,7 +36,7 @@ pub use engine::EPOCH_TICK;
 pub use fault::{Fault, FaultReason};
 pub use host::Inspect;
 pub use inspect_component::{Interfaces, Shape, ShapeError, World};
-pub use instance::{Cost, Instance};
+pub use instance::{Cost, Instance, Memory};
 pub use limits::Limit;
 pub use module::{DEFAULT_CONFIG, Module, ModuleError, ModuleFolders};
 
@@ -283,13 +283,13 @@ impl Sandbox {
     ///
     /// # Errors
     /// If any step fails; the error is one line that says what would be right.
-    pub fn prepare(&self, order: GuestOrder) -> Result<Prepared, PrepareError> {
+    pub fn prepare(&self, order: &GuestOrder) -> Result<Prepared, PrepareError> {
         let module = self.folders.read(
             &order.module.to_string(),
             order.limits.component_bytes_max,
             order.sha256.as_ref(),
         )?;
-        self.prepare_module(&order, &module)
+        self.prepare_module(order, &module)
     }
 
     /// As [`Sandbox::prepare`], of a module that the caller has read: an author's own file.
@@ -344,14 +344,14 @@ impl Sandbox {
                 module: name.clone(),
                 source,
             })?;
-        let mould = self.mould(order, shape.world, module, &component)?;
+        let mould = self.mould(order, &shape, module, &component)?;
         Ok((shape.world, mould))
     }
 
     fn mould(
         &self,
         order: &GuestOrder,
-        world: World,
+        shape: &Shape,
         module: &Module,
         component: &wasmtime::component::Component,
     ) -> Result<Mould, PrepareError> {
@@ -371,7 +371,8 @@ impl Sandbox {
             message: "the sandbox is shutting down".to_owned(),
         })?;
         Ok(Mould {
-            world,
+            world: shape.world,
+            snapshots: shape.snapshots,
             pre,
             log: Arc::new(LogGate::new(&order.slot, &limits)),
             limits: Arc::new(limits),

@@ -13,6 +13,7 @@ use super::{Console, Sink, SinkError};
 /// A line of JSON.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
+#[expect(clippy::large_enum_variant, reason = "one at a time, on its way out")]
 enum Line<'a> {
     Event {
         topic: &'a Topic,

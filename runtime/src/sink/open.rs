@@ -28,7 +28,7 @@ pub enum OpenReason {
     Sink(#[from] SinkError),
     /// Its subscription.
     #[error(transparent)]
-    Subscribe(#[from] SubscribeError),
+    Subscribe(Box<SubscribeError>),
     /// Its thread.
     #[error("no thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -57,13 +57,14 @@ fn subscribe(
     limits: &BusSettings,
     bus: &Arc<dyn EventBus>,
 ) -> Result<Subscriber, OpenReason> {
-    let options = SubscriptionOptions::new(&format!("sink:{name}"))
+    let options = SubscriptionOptions::new(format!("sink:{name}"))
         .patterns(settings.patterns().to_vec())
         .limits(QueueLimits {
             items_max: limits.queue_batches_max,
             bytes_max: limits.queue_bytes_max as u64,
         });
-    Ok(bus.subscribe(options)?)
+    bus.subscribe(options)
+        .map_err(|error| OpenReason::Subscribe(Box::new(error)))
 }
 
 fn rotation(path: &Path, bytes_max: u64, files_max: usize) -> Rotation {

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::statistics::SlotStatistics;
 use super::{ABANDONED_THREADS_MAX, Duty, Settled, SlotOptions, worker};
 use crate::digest::Digest;
-use crate::sandbox::{Fault, FaultReason, Instance, Prepared, Sandbox, Source, Wants};
+use crate::sandbox::{Fault, FaultReason, Instance, Memory, Prepared, Sandbox, Source, Wants};
 
 /// A guest in force.
 pub(super) struct Generation {
@@ -22,6 +22,37 @@ pub(super) struct Generation {
     pub(super) module: String,
     pub(super) digest: Digest,
     pub(super) counters: Vec<String>,
+    pub(super) kept: Kept,
+}
+
+/// How often the memory of a guest that has some is taken, between two batches.
+const SNAPSHOT_EVERY: Duration = Duration::from_secs(1);
+
+/// What a guest with memory is put back to after a fault.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    pub(super) memory: Option<Memory>,
+    taken: Option<Instant>,
+    /// Batches answered since: what a fault forgets.
+    pub(super) batches_since: u64,
+    /// Its snapshots break or are too large: it goes on without.
+    pub(super) given_up: bool,
+}
+
+impl Kept {
+    /// Whether it is time to take another.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        let is_old = self
+            .taken
+            .is_none_or(|taken| now.saturating_duration_since(taken) >= SNAPSHOT_EVERY);
+        is_old && !self.given_up && self.batches_since > 0
+    }
+
+    pub(super) fn keep(&mut self, memory: Option<Memory>, now: Instant) {
+        self.memory = memory;
+        self.taken = Some(now);
+        self.batches_since = 0;
+    }
 }
 
 /// A guest on its way into force, and who waits for it.
@@ -177,6 +208,7 @@ impl<D: Duty> Control<D> {
             module,
             digest,
             counters: wants.counters,
+            kept: Kept::default(),
         })
     }
 
@@ -191,6 +223,7 @@ impl<D: Duty> Control<D> {
             module: state.statistics.module.clone(),
             digest,
             counters: state.wants.counters.clone(),
+            kept: Kept::default(),
         })
     }
 

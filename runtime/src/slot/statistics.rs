@@ -39,6 +39,9 @@ pub struct SlotStatistics {
     pub last_fault: Option<Fault>,
     /// Instances made after a fault.
     pub restarts: u64,
+    /// Batches that guests with memory had answered since their last snapshot when they broke:
+    /// what they learned from them is forgotten.
+    pub batches_forgotten: u64,
     /// Fuel of all calls.
     pub fuel: u64,
     /// Time of all calls on the wall clock; written as nanoseconds.

@@ -7,7 +7,7 @@ use weir_bus::pubsub::Recv;
 
 use super::control::{Control, Generation, RunningJob};
 use super::{Duty, Settled};
-use crate::sandbox::{Cost, Fault, Outcome, thread_cpu};
+use crate::sandbox::{Cost, Fault, FaultReason, Instance, Outcome, thread_cpu};
 
 /// Runs until there are no more jobs, or this thread was given up.
 pub(super) fn run<D: Duty>(control: &Arc<Control<D>>, thread: u64) {
@@ -97,6 +97,7 @@ fn work<D: Duty>(
         }
         Outcome::Fault(fault) => {
             statistics.rows_unanswered += rows;
+            statistics.batches_forgotten += std::mem::take(&mut generation.kept.batches_since);
             statistics.count_fault(*fault.clone());
             if let Some(untold) = state.faults_told.tell(Instant::now()) {
                 tell(&control.options.name, rows, untold, &fault);
@@ -106,7 +107,56 @@ fn work<D: Duty>(
     };
     drop(state);
     control.duty.settle(job, settled, generation.number);
+    remember(control, generation);
     true
+}
+
+/// Takes the memory of a guest that has some, if it is time to.
+fn remember<D: Duty>(control: &Control<D>, generation: &mut Generation) {
+    let Some(instance) = &mut generation.instance else {
+        return;
+    };
+    if !instance.has_snapshots() {
+        return;
+    }
+    generation.kept.batches_since += 1;
+    let now = Instant::now();
+    if !generation.kept.is_due(now) {
+        return;
+    }
+    match instance.snapshot() {
+        Ok(memory) => generation.kept.keep(memory, now),
+        Err(fault) => {
+            tracing::warn!(slot = %control.options.name, %fault, "no snapshots of this guest any more");
+            generation.kept.given_up = true;
+            // A snapshot that is only too large leaves the instance as it was.
+            if fault.reason != FaultReason::Output {
+                generation.instance = None;
+            }
+            control.state().statistics.count_fault(fault);
+        }
+    }
+}
+
+/// A fresh instance, with the memory that the last snapshot has.
+fn fresh<D: Duty>(control: &Control<D>, generation: &mut Generation) -> Result<Instance, Fault> {
+    let mut instance = generation.source.instance()?;
+    let Some(memory) = &generation.kept.memory else {
+        return Ok(instance);
+    };
+    match instance.restore(memory) {
+        Ok(Ok(())) => Ok(instance),
+        Ok(Err(why)) => {
+            tracing::warn!(slot = %control.options.name, why, "the guest refuses its own snapshot");
+            generation.kept.memory = None;
+            generation.source.instance()
+        }
+        Err(fault) => {
+            generation.kept.memory = None;
+            generation.kept.given_up = true;
+            Err(fault)
+        }
+    }
 }
 
 fn commit(statistics: &mut super::SlotStatistics, generation: &mut Generation) {
@@ -139,7 +189,7 @@ fn ask<D: Duty>(
         restarted: false,
     };
     if generation.instance.is_none() {
-        match generation.source.instance() {
+        match fresh(control, generation) {
             Ok(instance) => {
                 worked.restarted = true;
                 generation.instance = Some(instance);
