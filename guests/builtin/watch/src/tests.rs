@@ -268,7 +268,7 @@ fn settings_that_do_not_do_are_refused_by_name() {
         ),
         (
             r#"{"remembered_max": 0}"#,
-            "settings: remembered_max: 0 is not within 2 to 200000",
+            "settings: remembered_max: 0 is not within 2 to 70000",
         ),
     ];
     for (json, expected) in cases {
