@@ -56,6 +56,8 @@ impl Reloader {
 
     /// Takes the config as it is now, or says why not.
     pub(super) async fn reload(&mut self, pipeline: &Pipeline, console: &Console) {
+        // What is read now needs no second look, whoever asked for the first.
+        self.has_changed();
         match self.switch(pipeline).await {
             Ok(slots) if slots.is_empty() => {
                 say(console, true, "config read: no guest has changed");
