@@ -39,7 +39,7 @@ $(DENY):
 	$(CARGO) install cargo-deny --version $(DENY_VERSION) --locked --root $(TOOLS) --no-default-features
 
 deny: $(DENY) ## licences, duplicates and origins of all dependencies
-	$(DENY) --offline check --config .deny.toml licenses bans sources
+	$(DENY) --offline --config .deny.toml check licenses bans sources
 
 guests: target ## the guests' own tests, on this machine's target
 	cd guests && $(CARGO) test --locked --target $$(rustc -vV | sed -n 's/^host: //p') --target-dir ../target/guests-tests
