@@ -4,9 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 use weir_bus::batch::Batch;
-use weir_bus::pubsub::{
-    Delivery, Pushed, Queue, QueueCounts, QueueLimits, QueuePolicy, Recv, Weigh,
-};
+use weir_bus::pubsub::{Pushed, Queue, QueueCounts, QueueLimits, QueuePolicy, Recv, Weigh};
 use weir_bus::{Count, DropReason, Kind, Selection};
 
 use super::{Duty, Settled};
@@ -100,13 +98,8 @@ impl Duty for FilterDuty {
     const WORLD: World = World::Filter;
 
     fn next(&self) -> Recv<FilterJob> {
-        match self.queue.recv_blocking() {
-            Recv::Got(Delivery::Batch { item, .. }) => Recv::Got(item),
-            // Its senders hear of every loss themselves: a gap tells nothing new.
-            Recv::Got(Delivery::Gap(_)) | Recv::Empty => Recv::Empty,
-            Recv::Interrupted => Recv::Interrupted,
-            Recv::Closed => Recv::Closed,
-        }
+        // Its senders hear of every loss themselves: a gap tells nothing new.
+        super::without_gaps(self.queue.recv_blocking())
     }
 
     fn interrupt(&self) {

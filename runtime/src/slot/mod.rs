@@ -15,7 +15,7 @@ mod worker;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use weir_bus::pubsub::{QueueCounts, Recv};
+use weir_bus::pubsub::{Delivery, QueueCounts, Recv};
 
 pub use control::Switched;
 pub use statistics::SlotStatistics;
@@ -70,6 +70,16 @@ pub trait Duty: Send + Sync + 'static {
     fn settle(&self, job: &Self::Job, settled: Settled<Self::Answer>, generation: u64);
     /// The counts of the queue that jobs come from.
     fn counts(&self) -> QueueCounts;
+}
+
+/// What a queue delivered, for those whom a gap tells nothing.
+fn without_gaps<T>(received: Recv<Delivery<T>>) -> Recv<T> {
+    match received {
+        Recv::Got(Delivery::Batch { item, .. }) => Recv::Got(item),
+        Recv::Got(Delivery::Gap(_)) | Recv::Empty => Recv::Empty,
+        Recv::Interrupted => Recv::Interrupted,
+        Recv::Closed => Recv::Closed,
+    }
 }
 
 /// Threads of a slot that were given up and still live. One more stops the slot.

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use weir_bus::batch::Batch;
 use weir_bus::event::FindingEvent;
 use weir_bus::pubsub::{
-    Delivery, EventBus, PublisherId, Queue, QueueCounts, QueueLimits, QueuePolicy, Recv, Weigh,
+    EventBus, PublisherId, Queue, QueueCounts, QueueLimits, QueuePolicy, Recv, Weigh,
 };
 use weir_bus::{CollectionEvent, Kind, Timestamp};
 
@@ -148,13 +148,8 @@ impl Duty for StageDuty {
     const WORLD: World = World::Stage;
 
     fn next(&self) -> Recv<StageJob> {
-        match self.queue.recv_blocking() {
-            Recv::Got(Delivery::Batch { item, .. }) => Recv::Got(item),
-            // A request is about one row; what was lost before it is counted, not told.
-            Recv::Got(Delivery::Gap(_)) | Recv::Empty => Recv::Empty,
-            Recv::Interrupted => Recv::Interrupted,
-            Recv::Closed => Recv::Closed,
-        }
+        // A request is about one row; what was lost before it is counted, not told.
+        super::without_gaps(self.queue.recv_blocking())
     }
 
     fn interrupt(&self) {
