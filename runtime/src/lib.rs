@@ -14,6 +14,7 @@ pub mod guests;
 mod ids;
 mod lane;
 pub mod pipeline;
+mod printable;
 pub mod sandbox;
 pub mod sink;
 pub mod slot;

@@ -158,9 +158,15 @@ impl From<&Cause> for stage::TriggerRequest {
 
 /// Turns a guest's answer into the runtime's, or into the fault that it is.
 pub(super) fn outcome<G, T>(
+    limits: &Armed,
     answer: Result<G, EvalError>,
     check: impl FnOnce(G) -> Result<T, Fault>,
 ) -> Outcome<T> {
+    if let Err(EvalError::Retry(why) | EvalError::Reject(why) | EvalError::Fatal(why)) = &answer
+        && let Err(fault) = (Size { limits, bytes: 0 }).add(why.len())
+    {
+        return Outcome::Fault(Box::new(fault));
+    }
     match answer.map(check) {
         Ok(Ok(answer)) => Outcome::Answer(answer),
         Ok(Err(fault)) => Outcome::Fault(Box::new(fault)),
@@ -175,6 +181,12 @@ pub(super) fn selection(
     rows: usize,
     answer: filter::Selection,
 ) -> Result<Selection, Fault> {
+    let mut size = Size { limits, bytes: 0 };
+    match &answer {
+        filter::Selection::All | filter::Selection::None => {}
+        filter::Selection::Rows(list) => size.add(size_of_val(list.as_slice()))?,
+        filter::Selection::Mask(mask) => size.add(mask.len())?,
+    }
     let selection = match answer {
         filter::Selection::All => return Ok(Selection::All),
         filter::Selection::None => return Ok(Selection::None),
@@ -216,7 +228,11 @@ impl Size<'_> {
     }
 
     fn text(&mut self, text: &str) -> Result<(), Fault> {
-        self.bytes = self.bytes.saturating_add(text.len());
+        self.add(text.len())
+    }
+
+    fn add(&mut self, bytes: usize) -> Result<(), Fault> {
+        self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes > self.limits.output_bytes_max && self.limits.holds(Limit::OutputSize) {
             return Err(Fault::of(
                 FaultReason::Output,

@@ -36,5 +36,7 @@ mod generated {
     });
 }
 
-pub(super) use generated::exports::weir::collector::{filter, lifecycle, snapshots, stage, trigger};
+pub(super) use generated::exports::weir::collector::{
+    filter, lifecycle, snapshots, stage, trigger,
+};
 pub(super) use generated::weir::collector::{batches, inspect, log, metrics, state};

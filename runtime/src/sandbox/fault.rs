@@ -48,6 +48,27 @@ pub enum FaultReason {
 }
 
 impl FaultReason {
+    /// All of them, in the order of their declaration.
+    pub const ALL: [Self; 17] = [
+        Self::Trap,
+        Self::Deadline,
+        Self::Fuel,
+        Self::Memory,
+        Self::Tables,
+        Self::Instances,
+        Self::Stack,
+        Self::Output,
+        Self::InvalidOutput,
+        Self::WouldBlock,
+        Self::Exit,
+        Self::HostCalls,
+        Self::Handles,
+        Self::HostBytes,
+        Self::Fatal,
+        Self::Stalled,
+        Self::HostPanic,
+    ];
+
     /// The reason's code, as status and statistics show it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -16,7 +16,7 @@ use super::bindings::{filter, lifecycle, snapshots, stage, trigger};
 use super::cpu_clock::thread_cpu;
 use super::engine::TickerHandle;
 use super::fault::{Fault, FaultReason, fault_of, refuse};
-use super::host::batches::{Batch, event_time};
+use super::host::batches::{Batch, Lent, event_time};
 use super::host::{Effects, GuestState, Inspect, LogGate, StateStore};
 use super::inspect_component::World;
 use super::limits::{Armed, Limit, Limiter, MemoryBudget};
@@ -136,6 +136,7 @@ impl Mould {
         }
         let state = GuestState {
             table,
+            lent: Lent::default(),
             limits: Arc::clone(&self.limits),
             limiter: Limiter::new(&self.limits, Arc::clone(&self.budget)),
             allowance: super::host::Allowance::default(),
@@ -148,7 +149,6 @@ impl Mould {
             now,
             stderr,
             cpu_call: self.limits.cpu_of_call(self.world == World::Stage),
-            wasm_depth: 0,
         };
         let mut store = Store::new(self.pre.engine(), state);
         store.limiter(|state| &mut state.limiter);
@@ -204,16 +204,12 @@ fn tick(mut store: StoreContextMut<'_, GuestState>) -> wasmtime::Result<UpdateDe
     Ok(UpdateDeadline::Continue(1))
 }
 
-/// Counts every import, WASI's too, and tells an answer's lifting from an import's.
+/// Counts every import, WASI's too.
 fn hook(mut store: StoreContextMut<'_, GuestState>, what: CallHook) -> wasmtime::Result<()> {
-    let state = store.data_mut();
     match what {
-        CallHook::CallingWasm => state.wasm_depth = state.wasm_depth.saturating_add(1),
-        CallHook::ReturningFromWasm => state.wasm_depth = state.wasm_depth.saturating_sub(1),
-        CallHook::CallingHost => return state.count_host_call(),
-        CallHook::ReturningFromHost => {}
+        CallHook::CallingHost => store.data_mut().count_host_call(),
+        CallHook::CallingWasm | CallHook::ReturningFromWasm | CallHook::ReturningFromHost => Ok(()),
     }
-    Ok(())
 }
 
 /// Runs host code that a guest drives; a panic is ours, and ends the call only.
@@ -238,11 +234,12 @@ fn fault(store: &Store<GuestState>, error: &wasmtime::Error) -> Fault {
         state.limits.host_bytes_call_max
     );
     let mut fault = fault_of(error, &state.limiter.refused, &limits);
-    // Bytes are counted by the same meter for imports and for the answer; the depth tells which.
-    if fault.reason == FaultReason::HostBytes && state.wasm_depth == 0 {
+    // Bytes are counted by the same meter for imports and for the answer. The answer is taken when
+    // the guest has returned: then there are no frames.
+    if fault.reason == FaultReason::HostBytes && fault.backtrace.is_empty() {
         fault.reason = FaultReason::Output;
         fault.message = format!(
-            "an answer of more than {} bytes (limits.output_bytes_max)",
+            "an answer of more than {} bytes (limits.host_bytes_call_max)",
             state.limits.host_bytes_call_max
         );
     }
@@ -335,7 +332,10 @@ impl Instance {
         let answer = self.call(Timestamp::default(), 0, |store, guest, _| {
             guest.call_init(store, settings)
         })?;
-        let wants = answer.and_then(wants::check);
+        let wants = answer.and_then(|wants| {
+            let is_trigger = matches!(self.exports, Exports::Trigger(_));
+            wants::check(wants, is_trigger)
+        });
         if let Ok(wants) = &wants {
             self.rules = wants.rules.len();
             let state = self.store.data_mut();
@@ -367,7 +367,10 @@ impl Instance {
         }
         let limits = Arc::clone(&self.store.data().limits);
         let (version, state) = self.within(limits.snapshot_time_max, |store, guest| {
-            Ok((guest.call_state_version(&mut *store)?, guest.call_snapshot(store)?))
+            Ok((
+                guest.call_state_version(&mut *store)?,
+                guest.call_snapshot(store)?,
+            ))
         })?;
         if state.len() > limits.snapshot_bytes_max && limits.holds(Limit::OutputSize) {
             let message = format!(
@@ -398,10 +401,15 @@ impl Instance {
         call: impl FnOnce(&mut Store<GuestState>, &snapshots::Guest) -> wasmtime::Result<T>,
     ) -> Result<T, Fault> {
         let Some(snapshots) = self.snapshots.take() else {
-            return Err(Fault::of(FaultReason::HostPanic, "the guest has no snapshots"));
+            return Err(Fault::of(
+                FaultReason::HostPanic,
+                "the guest has no snapshots",
+            ));
         };
         let usual = std::mem::replace(&mut self.store.data_mut().cpu_call, cpu_max);
-        let answered = self.call(Timestamp::default(), 0, |store, _, _| call(store, &snapshots));
+        let answered = self.call(Timestamp::default(), 0, |store, _, _| {
+            call(store, &snapshots)
+        });
         self.store.data_mut().cpu_call = usual;
         self.snapshots = Some(snapshots);
         answered
@@ -417,9 +425,9 @@ impl Instance {
                 guest.call_keep(store, batch)
             })
         });
-        let limits = Arc::clone(&self.store.data().limits);
-        finish(answered, |selection| {
-            answer::selection(&limits, events.rows(), selection)
+        let limits = &self.store.data().limits;
+        finish(limits, answered, |selection| {
+            answer::selection(limits, events.rows(), selection)
         })
     }
 
@@ -433,10 +441,9 @@ impl Instance {
                 guest.call_evaluate(store, batch)
             })
         });
-        let limits = Arc::clone(&self.store.data().limits);
-        let rules = self.rules;
-        finish(answered, |verdicts| {
-            answer::verdicts(&limits, events.rows(), rules, verdicts)
+        let limits = &self.store.data().limits;
+        finish(limits, answered, |verdicts| {
+            answer::verdicts(limits, events.rows(), self.rules, verdicts)
         })
     }
 
@@ -465,17 +472,20 @@ impl Instance {
                 guest.call_analyze(store, batch, &upstream, cause.as_ref())
             })
         });
-        let limits = Arc::clone(&self.store.data().limits);
-        finish(answered, |output| answer::findings(&limits, rows, output))
+        let limits = &self.store.data().limits;
+        finish(limits, answered, |output| {
+            answer::findings(limits, rows, output)
+        })
     }
 }
 
 fn finish<G, T>(
+    limits: &Armed,
     answered: Result<Result<G, EvalError>, Fault>,
     check: impl FnOnce(G) -> Result<T, Fault>,
 ) -> Outcome<T> {
     match answered {
-        Ok(answer) => answer::outcome(answer, check),
+        Ok(answer) => answer::outcome(limits, answer, check),
         Err(fault) => Outcome::Fault(Box::new(fault)),
     }
 }
@@ -487,27 +497,18 @@ fn other_world(asked: &str) -> wasmtime::Error {
     )
 }
 
-fn push(
-    store: &mut Store<GuestState>,
-    events: &Events,
-    missed: Option<u64>,
-) -> wasmtime::Result<Resource<Batch>> {
-    let batch = Batch {
-        events: events.clone(),
-        missed,
-    };
-    Ok(store.data_mut().table.push(batch)?)
-}
-
 /// Lends a batch for one call: it is gone when the call returns, whatever the guest did.
+///
+/// A guest only ever borrows a batch, so that its handle's number is a place among those lent for
+/// this call, and the table of handles has nothing to do with it.
 fn lend<T>(
     store: &mut Store<GuestState>,
     events: &Events,
     missed: Option<u64>,
     call: impl FnOnce(StoreContextMut<'_, GuestState>, Resource<Batch>) -> wasmtime::Result<T>,
 ) -> wasmtime::Result<T> {
-    let batch = push(store, events, missed)?;
-    let answer = call(store.as_context_mut(), Resource::new_borrow(batch.rep()))?;
-    store.data_mut().table.delete(batch)?;
-    Ok(answer)
+    let lent = store.data_mut().lent.add(events.clone(), missed);
+    let answer = call(store.as_context_mut(), lent);
+    store.data_mut().lent.take_back();
+    answer
 }

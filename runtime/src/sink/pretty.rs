@@ -9,6 +9,7 @@ use weir_bus::event::FindingEvent;
 use weir_bus::pubsub::Gap;
 
 use super::{Console, Sink, SinkError};
+use crate::printable::is_printable;
 
 /// Prints findings as paragraphs, other events as lines.
 pub struct TerminalSink {
@@ -69,7 +70,7 @@ impl TerminalSink {
 fn printable(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for character in text.chars() {
-        if character.is_control() {
+        if !is_printable(character) {
             line.extend(character.escape_default());
         } else {
             line.push(character);

@@ -166,8 +166,15 @@ impl<D: Duty> Control<D> {
 
     /// Puts a guest forward; the thread takes it before its next batch.
     pub(super) fn propose(&self, guest: Prepared, told: Option<oneshot::Sender<u64>>) {
+        let mut state = self.state();
+        if state.in_force.is_none() {
+            // The slot is known by its first guest from the start, before its thread has taken it.
+            state.statistics.module.clone_from(&guest.module);
+            state.statistics.digest = guest.digest.to_string();
+        }
         // An earlier proposal that was not taken yet is overtaken: its waiter hears nothing more.
-        self.state().proposed = Some(Proposed { guest, told });
+        state.proposed = Some(Proposed { guest, told });
+        drop(state);
         self.duty.interrupt();
     }
 

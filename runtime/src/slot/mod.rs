@@ -66,6 +66,10 @@ pub trait Duty: Send + Sync + 'static {
     fn rows(job: &Self::Job) -> u64;
     /// Asks the guest.
     fn ask(&self, instance: &mut Instance, job: &Self::Job) -> Outcome<Self::Answer>;
+    /// Rows that the guest itself could not decide.
+    fn undecided(_answer: &Self::Answer) -> u64 {
+        0
+    }
     /// Makes the answer's effects happen: once for each job, whatever became of it.
     fn settle(&self, job: &Self::Job, settled: Settled<Self::Answer>, generation: u64);
     /// The counts of the queue that jobs come from.

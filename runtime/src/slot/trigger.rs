@@ -1,6 +1,7 @@
 //! The duty of a trigger slot: batches come from the bus, firings become trigger requests, which
 //! go to the stages and, as events, to the bus.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use weir_bus::batch::Batch;
@@ -170,6 +171,12 @@ impl Duty for TriggerDuty {
 
     fn ask(&self, instance: &mut Instance, job: &TriggerJob) -> Outcome<Verdicts> {
         instance.evaluate(&job.batch, job.missed)
+    }
+
+    fn undecided(verdicts: &Verdicts) -> u64 {
+        // Several rules may be unable to decide the same row.
+        let rows: BTreeSet<u32> = verdicts.undecided.iter().map(|one| one.row).collect();
+        rows.len() as u64
     }
 
     fn settle(&self, job: &TriggerJob, settled: Settled<Verdicts>, _generation: u64) {

@@ -86,6 +86,7 @@ fn work<D: Duty>(
         Outcome::Answer(answer) => {
             statistics.answered += 1;
             statistics.rows_answered += rows;
+            statistics.rows_undecided += D::undecided(&answer);
             commit(statistics, generation);
             Settled::Answered(answer)
         }

@@ -38,8 +38,14 @@ impl Guest for LeaveOut {
     const DEFAULTS: &'static str = include_str!("../settings.json");
 
     fn new(settings: Settings) -> Result<Self, String> {
-        if let Some(folder) = settings.leave_out.iter().find(|path| !path.starts_with('/')) {
-            return Err(format!("settings: leave_out: {folder:?} is no absolute path"));
+        if let Some(folder) = settings
+            .leave_out
+            .iter()
+            .find(|path| !path.starts_with('/'))
+        {
+            return Err(format!(
+                "settings: leave_out: {folder:?} is no absolute path"
+            ));
         }
         let folders = settings.leave_out.iter().map(|path| Prefix::new(path));
         Ok(Self {

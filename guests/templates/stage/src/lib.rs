@@ -143,6 +143,9 @@ mod tests {
         ];
         let finding = guest.finding(&row, None, |_, _| None);
         assert_eq!(finding.subject, "sleep[7]");
-        assert_eq!(finding.evidence, [("parent".to_owned(), "bash[6]".to_owned())]);
+        assert_eq!(
+            finding.evidence,
+            [("parent".to_owned(), "bash[6]".to_owned())]
+        );
     }
 }

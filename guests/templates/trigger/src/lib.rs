@@ -97,7 +97,11 @@ impl Guest for Downloads {
             return Err("settings: needles: an empty text is in every command line".to_owned());
         }
         Ok(Self {
-            needles: settings.needles.iter().map(|text| Needle::new(text)).collect(),
+            needles: settings
+                .needles
+                .iter()
+                .map(|text| Needle::new(text))
+                .collect(),
             told: Recent::new(settings.remembered_max),
         })
     }

@@ -12,12 +12,42 @@ use weir_bus::{Kind, Timestamp};
 use super::GuestState;
 use super::rows::row_of;
 use crate::sandbox::bindings::batches::{FieldError, Row};
+use crate::sandbox::fault::{FaultReason, refuse};
 
 /// A batch that the host owns and a guest has borrowed for one call.
 pub struct Batch {
-    pub(in crate::sandbox) events: Events,
+    events: Events,
     /// Rows of the slot's stream that were lost just before it; none: unknown how many.
-    pub(in crate::sandbox) missed: Option<u64>,
+    missed: Option<u64>,
+}
+
+/// What is lent for the call under way. A handle's number is its place here.
+#[derive(Default)]
+pub(in crate::sandbox) struct Lent(Vec<Batch>);
+
+impl Lent {
+    /// Lends another batch.
+    pub(in crate::sandbox) fn add(
+        &mut self,
+        events: Events,
+        missed: Option<u64>,
+    ) -> Resource<Batch> {
+        let place = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
+        self.0.push(Batch { events, missed });
+        Resource::new_borrow(place)
+    }
+
+    /// Takes everything back, when the call has returned.
+    pub(in crate::sandbox) fn take_back(&mut self) {
+        self.0.clear();
+    }
+
+    fn get(&self, batch: &Resource<Batch>) -> wasmtime::Result<&Batch> {
+        let place = usize::try_from(batch.rep()).ok();
+        place
+            .and_then(|place| self.0.get(place))
+            .ok_or_else(|| refuse(FaultReason::HostPanic, "a batch was asked that is not lent"))
+    }
 }
 
 /// A column as it crosses.
@@ -86,7 +116,7 @@ fn column(
     field: String,
 ) -> wasmtime::Result<Result<Column, FieldError>> {
     let state = store.data();
-    let events = &state.table.get(batch)?.events;
+    let events = &state.lent.get(batch)?.events;
     let Some(index) = events.kind().field_index(&field) else {
         return Ok(Err(FieldError::UnknownField(field)));
     };
@@ -111,7 +141,7 @@ fn row(
     index: u32,
 ) -> wasmtime::Result<Result<Row, FieldError>> {
     let state = store.data();
-    let events = &state.table.get(batch)?.events;
+    let events = &state.lent.get(batch)?.events;
     let row = usize::try_from(index).ok();
     let values =
         row.and_then(|row| row_of(events, row, |field| state.asked.has(events.kind(), field)));
@@ -129,7 +159,7 @@ pub(in crate::sandbox) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasm
     instance.func_wrap(
         "[method]batch.kind",
         |store: Store<'_>, (batch,): (Borrowed,)| {
-            Ok((store.data().table.get(&batch)?.events.kind().as_str(),))
+            Ok((store.data().lent.get(&batch)?.events.kind().as_str(),))
         },
     )?;
     instance.func_wrap(
@@ -137,7 +167,7 @@ pub(in crate::sandbox) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasm
         |store: Store<'_>, (batch,): (Borrowed,)| {
             let topic = store
                 .data()
-                .table
+                .lent
                 .get(&batch)?
                 .events
                 .topic()
@@ -149,13 +179,13 @@ pub(in crate::sandbox) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasm
     instance.func_wrap(
         "[method]batch.len",
         |store: Store<'_>, (batch,): (Borrowed,)| {
-            let rows = store.data().table.get(&batch)?.events.rows();
+            let rows = store.data().lent.get(&batch)?.events.rows();
             Ok((u32::try_from(rows).unwrap_or(u32::MAX),))
         },
     )?;
     instance.func_wrap(
         "[method]batch.missed",
-        |store: Store<'_>, (batch,): (Borrowed,)| Ok((store.data().table.get(&batch)?.missed,)),
+        |store: Store<'_>, (batch,): (Borrowed,)| Ok((store.data().lent.get(&batch)?.missed,)),
     )?;
     instance.func_wrap(
         "[method]batch.column",

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use crate::printable::is_printable;
 use crate::sandbox::limits::{Armed, Limit};
 
 /// How loud a line is.
@@ -118,7 +119,7 @@ fn printable(text: &str, bytes_max: usize) -> String {
             line.push_str(CUT);
             break;
         }
-        if character.is_control() {
+        if !is_printable(character) {
             line.extend(character.escape_default());
         } else {
             line.push(character);
@@ -141,6 +142,7 @@ mod tests {
             ("two\nlines", 20, "two\\nlines"),
             ("abcdef", 3, "abc…"),
             ("äöü", 3, "ä…"),
+            ("a\u{202e}b", 20, "a\\u{202e}b"),
         ];
         for (text, bytes_max, expected) in table {
             assert_eq!(printable(text, bytes_max), expected);

@@ -50,6 +50,7 @@ pub(in crate::sandbox) struct Allowance {
 /// The data of a guest's store.
 pub(in crate::sandbox) struct GuestState {
     pub(in crate::sandbox) table: ResourceTable,
+    pub(in crate::sandbox) lent: batches::Lent,
     pub(in crate::sandbox) limits: Arc<Armed>,
     pub(in crate::sandbox) limiter: Limiter,
     pub(in crate::sandbox) allowance: Allowance,
@@ -62,8 +63,6 @@ pub(in crate::sandbox) struct GuestState {
     pub(in crate::sandbox) stderr: super::wasi::Tail,
     pub(in crate::sandbox) wasi: WasiCtx,
     pub(in crate::sandbox) cpu_call: std::time::Duration,
-    /// Wasm frames under way: none while an answer is lifted.
-    pub(in crate::sandbox) wasm_depth: u32,
 }
 
 impl GuestState {
