@@ -33,6 +33,7 @@ impl Count {
     }
 
     /// One batch of `rows` rows.
+    #[inline]
     pub const fn batch(rows: u64) -> Self {
         Self { rows, batches: 1 }
     }
@@ -55,6 +56,7 @@ impl Count {
 impl Add for Count {
     type Output = Self;
 
+    #[inline]
     fn add(self, other: Self) -> Self {
         Self {
             rows: self.rows.saturating_add(other.rows),
@@ -64,6 +66,7 @@ impl Add for Count {
 }
 
 impl AddAssign for Count {
+    #[inline]
     fn add_assign(&mut self, other: Self) {
         *self = *self + other;
     }

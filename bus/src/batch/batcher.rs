@@ -353,7 +353,7 @@ impl Batcher {
         let waiting = state.closed.back_mut();
         let waiting = waiting.filter(|batch| batch.header().snapshot.is_some_and(|of| of.id == id));
         if let Some(batch) = waiting {
-            batch.mark_snapshot(mark);
+            *batch = batch.in_snapshot(mark);
             return;
         }
         let Some((kind, topic)) = state.closed_last.clone() else {

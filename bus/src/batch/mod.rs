@@ -83,9 +83,13 @@ struct Shared {
     bytes: usize,
 }
 
-/// Immutable columns of events of one kind. Cheap to clone: a header and one shared pointer.
+/// Immutable columns of events of one kind. Cheap to clone: one shared pointer.
 #[derive(Clone, Debug)]
-pub struct Batch {
+pub struct Batch(Arc<Headed>);
+
+/// Columns under a header; the same columns can stand under another.
+#[derive(Debug)]
+struct Headed {
     header: BatchHeader,
     shared: Arc<Shared>,
 }
@@ -147,14 +151,12 @@ impl Batch {
         let crossing = (0..records.num_columns())
             .map(|_| OnceLock::new())
             .collect();
-        Self {
-            header,
-            shared: Arc::new(Shared {
-                records,
-                crossing,
-                bytes,
-            }),
-        }
+        let shared = Arc::new(Shared {
+            records,
+            crossing,
+            bytes,
+        });
+        Self(Arc::new(Headed { header, shared }))
     }
 
     /// A batch of a few rows of one kind, made at once: for what isn't a stream.
@@ -194,54 +196,56 @@ impl Batch {
 
     /// What is true of all rows.
     #[must_use]
-    pub const fn header(&self) -> &BatchHeader {
-        &self.header
+    pub fn header(&self) -> &BatchHeader {
+        &self.0.header
     }
 
     /// The kind of the events.
     #[must_use]
-    pub const fn kind(&self) -> Kind {
-        self.header.kind
+    pub fn kind(&self) -> Kind {
+        self.0.header.kind
     }
 
     /// The topic that they go to.
     #[must_use]
-    pub const fn topic(&self) -> &Topic {
-        &self.header.topic
+    pub fn topic(&self) -> &Topic {
+        &self.0.header.topic
     }
 
     /// How many rows.
     #[must_use]
+    #[inline]
     pub fn rows(&self) -> usize {
-        self.shared.records.num_rows()
+        self.0.shared.records.num_rows()
     }
 
     /// Bytes that the batch keeps alive, counted once when it was made.
     #[must_use]
+    #[inline]
     pub fn bytes(&self) -> usize {
-        self.shared.bytes
+        self.0.shared.bytes
     }
 
     /// The columns, with the kind's schema.
     #[must_use]
     pub fn records(&self) -> &RecordBatch {
-        &self.shared.records
+        &self.0.shared.records
     }
 
     /// A column by its field's name.
     #[must_use]
     pub fn column(&self, field: &str) -> Option<&ArrayRef> {
         let index = self.kind().field_index(field)?;
-        self.shared.records.columns().get(index)
+        self.0.shared.records.columns().get(index)
     }
 
     /// A column's buffers as they cross to guests, made once for all who ask. `index` is the
     /// field's place ([`Kind::field_index`]); none past the last.
     #[must_use]
     pub fn column_bytes(&self, index: usize) -> Option<&ColumnBytes> {
-        let column = self.shared.records.columns().get(index)?;
+        let column = self.0.shared.records.columns().get(index)?;
         let field = self.kind().fields().get(index)?;
-        let cell = self.shared.crossing.get(index)?;
+        let cell = self.0.shared.crossing.get(index)?;
         Some(cell.get_or_init(|| ColumnBytes::of(field.field_type, column)))
     }
 
@@ -261,23 +265,27 @@ impl Batch {
         (row < self.rows()).then(|| (source.value(row), sequence.value(row)))
     }
 
-    /// Marks the batch as part of a snapshot; only for who has it alone, before anybody sees it.
-    pub(crate) const fn mark_snapshot(&mut self, snapshot: Snapshot) {
-        self.header.snapshot = Some(snapshot);
+    /// The same rows, as part of a snapshot.
+    pub(crate) fn in_snapshot(&self, snapshot: Snapshot) -> Self {
+        self.under(BatchHeader {
+            snapshot: Some(snapshot),
+            ..self.header().clone()
+        })
+    }
+
+    fn under(&self, header: BatchHeader) -> Self {
+        let shared = Arc::clone(&self.0.shared);
+        Self(Arc::new(Headed { header, shared }))
     }
 
     /// The same rows as another's publication: recorded events keep the `source` of who observed
     /// them, while the header says who publishes them now.
     #[must_use]
     pub fn published_by(&self, source: Arc<str>) -> Self {
-        let header = BatchHeader {
+        self.under(BatchHeader {
             source,
-            ..self.header.clone()
-        };
-        Self {
-            header,
-            shared: Arc::clone(&self.shared),
-        }
+            ..self.header().clone()
+        })
     }
 }
 

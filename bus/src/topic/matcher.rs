@@ -58,6 +58,7 @@ pub enum Matched<'a, T> {
 impl<T> Deref for Matched<'_, T> {
     type Target = [T];
 
+    #[inline]
     fn deref(&self) -> &[T] {
         match self {
             Self::Cached(values) => values,
@@ -116,6 +117,7 @@ impl<T: Clone + Ord> TopicMatcher<T> {
     }
 
     /// The values whose patterns match `topic`.
+    #[inline]
     pub fn matches(&self, topic: &Topic) -> Matched<'_, T> {
         let start = topic.precomputed_hash();
         for probe in 0..FAST_PROBES_MAX as u64 {
@@ -182,6 +184,7 @@ fn empty_cache<T>() -> Box<[OnceLock<Cached<T>>]> {
     clippy::cast_possible_truncation,
     reason = "the remainder is below FAST_TOPICS_MAX"
 )]
+#[inline]
 fn fast_index(hash: u64) -> usize {
     (hash % FAST_TOPICS_MAX as u64) as usize
 }

@@ -66,6 +66,7 @@ impl Topic {
     }
 
     /// The hash of the text, computed when the topic was made.
+    #[inline]
     pub(crate) fn precomputed_hash(&self) -> u64 {
         self.hash
     }
@@ -157,6 +158,7 @@ fn check_literal(text: &str, token: Token<'_>) -> Result<(), TopicError> {
 }
 
 impl PartialEq for Topic {
+    #[inline]
     fn eq(&self, other: &Self) -> bool {
         self.hash == other.hash && (Arc::ptr_eq(&self.text, &other.text) || self.text == other.text)
     }

@@ -216,10 +216,12 @@ impl std::ops::AddAssign<&Self> for QueueCounts {
 struct Flag(AtomicBool);
 
 impl Flag {
+    #[inline]
     fn get(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 
+    #[inline]
     fn set(&self, value: bool) {
         self.0.store(value, Ordering::Release);
     }
@@ -319,6 +321,7 @@ impl<T: Weigh> Queue<T> {
         (counts, left)
     }
 
+    #[inline]
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
