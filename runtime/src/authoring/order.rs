@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::config::{Grant, Limits, Module as ModuleName, SlotSettings};
-use crate::sandbox::{GuestOrder, Inspect, Keepsake, World};
+use crate::sandbox::{GuestOrder, Inspect, World};
 
 /// What a guest under trial is called where a slot's name stands.
 const SLOT: &str = "trial";
@@ -61,14 +61,11 @@ impl TrialSlot {
         GuestOrder {
             slot: SLOT.to_owned(),
             module: ModuleName::from(module.to_owned()),
-            sha256: None,
             settings: self.settings.to_string(),
             grants: self.grants.clone(),
             limits: self.limits.clone(),
-            #[cfg(feature = "limits-off")]
-            limits_off: Vec::new(),
             inspect,
-            keepsake: Keepsake::default(),
+            ..GuestOrder::default()
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use weir_bus::{Batch, Kind, Selection};
@@ -18,7 +18,7 @@ use super::verdict::{EventVerdict, NamedFiring, NamedUndecided, Verdict};
 use crate::digest::Digest;
 use crate::guests::Processes;
 use crate::sandbox::{
-    Cause, Fault, Instance, Module, Outcome, PrepareError, Prepared, Rule, Sandbox, Source,
+    Cause, Cost, Fault, Instance, Module, Outcome, PrepareError, Prepared, Rule, Sandbox, Source,
     Verdicts, Wants, World,
 };
 
@@ -61,8 +61,7 @@ pub struct CallCosts {
 }
 
 impl CallCosts {
-    fn add(&mut self, rows: usize, instance: &Instance) {
-        let cost = instance.cost();
+    fn add(&mut self, rows: usize, cost: Cost) {
         let time_ns = nanoseconds(cost.time);
         self.calls += 1;
         self.rows += rows as u64;
@@ -310,8 +309,9 @@ impl Trial {
         };
         let mut rejected = String::new();
         for _ in 0..=RETRIES {
+            let began = Instant::now();
             let outcome = call(&mut instance);
-            self.report.costs.add(rows, &instance);
+            self.report.costs.add(rows, instance.cost(began));
             match outcome {
                 Outcome::Answer(answer) => {
                     let counted = self.source.commit(&mut instance);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wasmtime::component::{InstancePre, Resource, ResourceTable};
-use wasmtime::{AsContextMut as _, CallHook, Store, StoreContextMut, UpdateDeadline};
+use wasmtime::{AsContextMut as _, Store, StoreContextMut, UpdateDeadline};
 use weir_bus::batch::Batch as Events;
 use weir_bus::{Selection, Timestamp};
 
@@ -73,7 +73,7 @@ pub struct Instance {
     snapshots: Option<snapshots::Guest>,
     ticker: TickerHandle,
     rules: usize,
-    cost: Cost,
+    fuel: u64,
 }
 
 impl Mould {
@@ -94,7 +94,7 @@ impl Mould {
                 snapshots,
                 ticker: self.ticker.clone(),
                 rules: 0,
-                cost: Cost::default(),
+                fuel: 0,
             }),
             Ok(Err(error)) => Err(instantiation_fault(&store, &error, &limits)),
             Err(panic) => Err(panic),
@@ -153,7 +153,6 @@ impl Mould {
         let mut store = Store::new(self.pre.engine(), state);
         store.limiter(|state| &mut state.limiter);
         store.epoch_deadline_callback(tick);
-        store.call_hook(hook);
         if self.limits.holds(Limit::HostBytes) && self.limits.holds(Limit::OutputSize) {
             store.set_hostcall_fuel(self.limits.host_bytes_call_max);
         }
@@ -172,6 +171,7 @@ fn arm(store: &mut Store<GuestState>, rows: usize) -> wasmtime::Result<u64> {
 /// Runs at every epoch tick of a call, and never in a fast one.
 fn tick(mut store: StoreContextMut<'_, GuestState>) -> wasmtime::Result<UpdateDeadline> {
     let state = store.data_mut();
+    state.check_host_calls()?;
     if !state.limits.holds(Limit::Deadline) {
         return Ok(UpdateDeadline::Continue(1));
     }
@@ -202,14 +202,6 @@ fn tick(mut store: StoreContextMut<'_, GuestState>) -> wasmtime::Result<UpdateDe
         return Err(refuse(FaultReason::Stalled, message));
     }
     Ok(UpdateDeadline::Continue(1))
-}
-
-/// Counts every import, WASI's too.
-fn hook(mut store: StoreContextMut<'_, GuestState>, what: CallHook) -> wasmtime::Result<()> {
-    match what {
-        CallHook::CallingHost => store.data_mut().count_host_call(),
-        CallHook::CallingWasm | CallHook::ReturningFromWasm | CallHook::ReturningFromHost => Ok(()),
-    }
 }
 
 /// Runs host code that a guest drives; a panic is ours, and ends the call only.
@@ -282,28 +274,32 @@ impl Instance {
         rows: usize,
         call: impl FnOnce(&mut Store<GuestState>, &lifecycle::Guest, &Exports) -> wasmtime::Result<T>,
     ) -> Result<T, Fault> {
-        let started = Instant::now();
         self.store.data_mut().begin_batch(time);
         let fuel = arm(&mut self.store, rows).map_err(|error| fault(&self.store, &error))?;
         let running = self.ticker.running();
         let result = guarded(|| call(&mut self.store, &self.lifecycle, &self.exports));
         drop(running);
         let left = self.store.get_fuel().unwrap_or(0);
-        self.cost = Cost {
-            fuel: fuel.saturating_sub(left),
-            time: started.elapsed(),
-        };
+        self.fuel = fuel.saturating_sub(left);
         match result {
-            Ok(Ok(answer)) => Ok(answer),
+            // WASI's own functions count, and can't refuse: what they counted is looked at here.
+            Ok(Ok(answer)) => match self.store.data().check_host_calls() {
+                Ok(()) => Ok(answer),
+                Err(error) => Err(fault(&self.store, &error)),
+            },
             Ok(Err(error)) => Err(fault(&self.store, &error)),
             Err(panic) => Err(panic),
         }
     }
 
-    /// What the last call used.
+    /// What the last call used, if it began then. Who calls knows when that was: looking at the
+    /// clock here once more would be a tenth of a small call.
     #[must_use]
-    pub const fn cost(&self) -> Cost {
-        self.cost
+    pub fn cost(&self, began: Instant) -> Cost {
+        Cost {
+            fuel: self.fuel,
+            time: began.elapsed(),
+        }
     }
 
     /// Linear memory that the guest has now, in bytes.

@@ -89,6 +89,24 @@ pub struct GuestOrder {
     pub keepsake: Keepsake,
 }
 
+impl Default for GuestOrder {
+    /// No module yet, no settings, the log granted, the limits that a config gives by itself.
+    fn default() -> Self {
+        Self {
+            slot: String::new(),
+            module: ModuleName::from(String::new()),
+            sha256: None,
+            settings: "{}".to_owned(),
+            grants: vec![Grant::Log],
+            limits: Limits::default(),
+            #[cfg(feature = "limits-off")]
+            limits_off: Vec::new(),
+            inspect: None,
+            keepsake: Keepsake::default(),
+        }
+    }
+}
+
 /// What outlives the instances of a slot: its state and its place at the log's gate.
 #[derive(Clone, Default)]
 pub struct Keepsake {

@@ -66,12 +66,13 @@ fn work<D: Duty>(
     generation: &mut Generation,
     job: &Arc<D::Job>,
 ) -> bool {
+    let since = Instant::now();
     control.state().running = Some(RunningJob {
         job: Arc::clone(job),
-        since: Instant::now(),
+        since,
         generation: generation.number,
     });
-    let worked = ask(control, generation, job);
+    let worked = ask(control, generation, job, since);
     let cpu = thread_cpu();
     let mut state = control.state();
     if state.thread != thread || state.running.take().is_none() {
@@ -183,6 +184,7 @@ fn ask<D: Duty>(
     control: &Control<D>,
     generation: &mut Generation,
     job: &D::Job,
+    since: Instant,
 ) -> Worked<D::Answer> {
     let mut worked = Worked {
         outcome: Outcome::Retry(String::new()),
@@ -206,9 +208,10 @@ fn ask<D: Duty>(
     };
     for _ in 0..=RETRIES {
         worked.outcome = control.duty.ask(instance, job);
-        let cost = instance.cost();
+        let cost = instance.cost(since);
         worked.cost.fuel = worked.cost.fuel.saturating_add(cost.fuel);
-        worked.cost.time = worked.cost.time.saturating_add(cost.time);
+        // From the first call on: with its retry it is one job.
+        worked.cost.time = cost.time;
         if !matches!(worked.outcome, Outcome::Retry(_)) {
             break;
         }

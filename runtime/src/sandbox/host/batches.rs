@@ -152,50 +152,55 @@ fn row(
 /// The interface's name in the contract.
 const INTERFACE: &str = "weir:collector/batches@0.1.0";
 
+/// The batch that a guest asks about; counts the call.
+fn asked_about<'a>(store: &'a mut Store<'_>, batch: &Borrowed) -> wasmtime::Result<&'a Batch> {
+    store.data_mut().host_call()?;
+    store.data().lent.get(batch)
+}
+
 pub(in crate::sandbox) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     let mut instance = linker.instance(INTERFACE)?;
     // A guest only ever borrows a batch: there is nothing of its own to drop.
     instance.resource("batch", ResourceType::host::<Batch>(), |_, _| Ok(()))?;
     instance.func_wrap(
         "[method]batch.kind",
-        |store: Store<'_>, (batch,): (Borrowed,)| {
-            Ok((store.data().lent.get(&batch)?.events.kind().as_str(),))
+        |mut store: Store<'_>, (batch,): (Borrowed,)| {
+            Ok((asked_about(&mut store, &batch)?.events.kind().as_str(),))
         },
     )?;
     instance.func_wrap(
         "[method]batch.topic",
-        |store: Store<'_>, (batch,): (Borrowed,)| {
-            let topic = store
-                .data()
-                .lent
-                .get(&batch)?
-                .events
-                .topic()
-                .as_str()
-                .to_owned();
-            Ok((topic,))
+        |mut store: Store<'_>, (batch,): (Borrowed,)| {
+            let events = &asked_about(&mut store, &batch)?.events;
+            Ok((events.topic().as_str().to_owned(),))
         },
     )?;
     instance.func_wrap(
         "[method]batch.len",
-        |store: Store<'_>, (batch,): (Borrowed,)| {
-            let rows = store.data().lent.get(&batch)?.events.rows();
+        |mut store: Store<'_>, (batch,): (Borrowed,)| {
+            let rows = asked_about(&mut store, &batch)?.events.rows();
             Ok((u32::try_from(rows).unwrap_or(u32::MAX),))
         },
     )?;
     instance.func_wrap(
         "[method]batch.missed",
-        |store: Store<'_>, (batch,): (Borrowed,)| Ok((store.data().lent.get(&batch)?.missed,)),
+        |mut store: Store<'_>, (batch,): (Borrowed,)| {
+            Ok((asked_about(&mut store, &batch)?.missed,))
+        },
     )?;
     instance.func_wrap(
         "[method]batch.column",
-        |store: Store<'_>, (batch, field): (Borrowed, String)| {
+        |mut store: Store<'_>, (batch, field): (Borrowed, String)| {
+            store.data_mut().host_call()?;
             Ok((column(&store, &batch, field)?,))
         },
     )?;
     instance.func_wrap(
         "[method]batch.row",
-        |store: Store<'_>, (batch, index): (Borrowed, u32)| Ok((row(&store, &batch, index)?,)),
+        |mut store: Store<'_>, (batch, index): (Borrowed, u32)| {
+            store.data_mut().host_call()?;
+            Ok((row(&store, &batch, index)?,))
+        },
     )?;
     Ok(())
 }

@@ -46,6 +46,7 @@ impl Effects {
 
 impl bindings::metrics::Host for GuestState {
     fn add(&mut self, counter: u32, amount: u64) -> wasmtime::Result<()> {
+        self.host_call()?;
         let counters = self.effects.counters.len();
         let place = usize::try_from(counter).ok();
         match place.and_then(|place| self.effects.counters.get_mut(place)) {
@@ -63,6 +64,7 @@ impl bindings::metrics::Host for GuestState {
 
 impl bindings::state::Host for GuestState {
     fn get(&mut self, key: String) -> wasmtime::Result<Option<Vec<u8>>> {
+        self.host_call()?;
         self.charge(key.len())?;
         if let Some(written) = self.effects.writes.get(&key) {
             return Ok(written.clone());
@@ -75,6 +77,7 @@ impl bindings::state::Host for GuestState {
         key: String,
         value: Vec<u8>,
     ) -> wasmtime::Result<Result<(), bindings::state::StateError>> {
+        self.host_call()?;
         self.charge(key.len().saturating_add(value.len()))?;
         let fits = self
             .store
@@ -90,12 +93,14 @@ impl bindings::state::Host for GuestState {
     }
 
     fn delete(&mut self, key: String) -> wasmtime::Result<()> {
+        self.host_call()?;
         self.charge(key.len())?;
         self.effects.writes.insert(key, None);
         Ok(())
     }
 
     fn keys(&mut self, prefix: String) -> wasmtime::Result<Vec<String>> {
+        self.host_call()?;
         self.charge(prefix.len())?;
         Ok(self.store.keys(&prefix, &self.effects.writes))
     }

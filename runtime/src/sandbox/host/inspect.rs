@@ -15,6 +15,7 @@ pub trait Inspect: Send + Sync {
 
 impl bindings::inspect::Host for GuestState {
     fn process(&mut self, pid: u32, start_time: i64) -> wasmtime::Result<Option<Row>> {
+        self.host_call()?;
         let found = self
             .inspect
             .as_ref()

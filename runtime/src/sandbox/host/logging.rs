@@ -6,6 +6,7 @@ use crate::sandbox::bindings::log::{self, Level};
 
 impl log::Host for GuestState {
     fn log(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
+        self.host_call()?;
         self.charge(message.len())?;
         let loudness = match level {
             Level::Trace => Loudness::Trace,

@@ -105,8 +105,11 @@ impl HasData for HasClock {
 }
 
 pub(super) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
-    monotonic_clock::add_to_linker::<GuestState, HasClock>(linker, |state| MonotonicClock {
-        now_ns: state.now.now_ns(),
-        table: &mut state.table,
+    monotonic_clock::add_to_linker::<GuestState, HasClock>(linker, |state| {
+        state.count_host_call();
+        MonotonicClock {
+            now_ns: state.now.now_ns(),
+            table: &mut state.table,
+        }
     })
 }

@@ -13,11 +13,11 @@ use std::sync::Arc;
 
 use rand::SeedableRng as _;
 use wasmtime::component::{HasData, Linker, ResourceTable};
-use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
-use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView as _};
-use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView as _};
+use wasmtime_wasi::cli::{WasiCli, WasiCliCtxView, WasiCliView as _};
+use wasmtime_wasi::clocks::{WasiClocks, WasiClocksCtxView, WasiClocksView as _};
+use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemCtxView, WasiFilesystemView as _};
 use wasmtime_wasi::p2::bindings;
-use wasmtime_wasi::random::WasiRandom;
+use wasmtime_wasi::random::{WasiRandom, WasiRandomCtx};
 use wasmtime_wasi::{WasiCtx, WasiView as _};
 
 pub(super) use clock::FrozenClock;
@@ -55,15 +55,41 @@ impl HasData for HasTable {
     type Data<'a> = &'a mut ResourceTable;
 }
 
+// Every import of WASI gets its part of the store's data from one of these, and is counted there.
+
 fn table(state: &mut GuestState) -> &mut ResourceTable {
+    state.count_host_call();
     &mut state.table
+}
+
+fn cli(state: &mut GuestState) -> WasiCliCtxView<'_> {
+    state.count_host_call();
+    state.cli()
+}
+
+fn clocks(state: &mut GuestState) -> WasiClocksCtxView<'_> {
+    state.count_host_call();
+    state.clocks()
+}
+
+fn filesystem(state: &mut GuestState) -> WasiFilesystemCtxView<'_> {
+    state.count_host_call();
+    state.filesystem()
+}
+
+fn random(state: &mut GuestState) -> &mut WasiRandomCtx {
+    state.count_host_call();
+    state.ctx().ctx.random()
 }
 
 pub(super) fn add_to_linker(
     linker: &mut Linker<GuestState>,
     would_block_is_a_fault: bool,
 ) -> wasmtime::Result<()> {
-    use bindings::{cli, clocks, filesystem, random, sync};
+    use bindings::{
+        cli as wasi_cli, clocks as wasi_clocks, filesystem as wasi_filesystem,
+        random as wasi_random, sync,
+    };
     type State = GuestState;
 
     wasmtime_wasi_io::bindings::wasi::io::error::add_to_linker::<State, HasTable>(linker, table)?;
@@ -73,25 +99,23 @@ pub(super) fn add_to_linker(
         clock::add_to_linker(linker)?;
     } else {
         sync::io::poll::add_to_linker::<State, HasTable>(linker, table)?;
-        clocks::monotonic_clock::add_to_linker::<State, WasiClocks>(linker, State::clocks)?;
+        wasi_clocks::monotonic_clock::add_to_linker::<State, WasiClocks>(linker, clocks)?;
     }
-    clocks::wall_clock::add_to_linker::<State, WasiClocks>(linker, State::clocks)?;
-    filesystem::preopens::add_to_linker::<State, WasiFilesystem>(linker, State::filesystem)?;
-    sync::filesystem::types::add_to_linker::<State, WasiFilesystem>(linker, State::filesystem)?;
-    random::random::add_to_linker::<State, WasiRandom>(linker, |state| state.ctx().ctx.random())?;
-    random::insecure::add_to_linker::<State, WasiRandom>(linker, |state| state.ctx().ctx.random())?;
-    random::insecure_seed::add_to_linker::<State, WasiRandom>(linker, |state| {
-        state.ctx().ctx.random()
-    })?;
-    cli::exit::add_to_linker::<State, WasiCli>(linker, State::cli)?;
-    cli::environment::add_to_linker::<State, WasiCli>(linker, State::cli)?;
-    cli::stdin::add_to_linker::<State, WasiCli>(linker, State::cli)?;
-    cli::stdout::add_to_linker::<State, WasiCli>(linker, State::cli)?;
-    cli::stderr::add_to_linker::<State, WasiCli>(linker, State::cli)?;
-    cli::terminal_input::add_to_linker::<State, WasiCli>(linker, State::cli)?;
-    cli::terminal_output::add_to_linker::<State, WasiCli>(linker, State::cli)?;
-    cli::terminal_stdin::add_to_linker::<State, WasiCli>(linker, State::cli)?;
-    cli::terminal_stdout::add_to_linker::<State, WasiCli>(linker, State::cli)?;
-    cli::terminal_stderr::add_to_linker::<State, WasiCli>(linker, State::cli)?;
+    wasi_clocks::wall_clock::add_to_linker::<State, WasiClocks>(linker, clocks)?;
+    wasi_filesystem::preopens::add_to_linker::<State, WasiFilesystem>(linker, filesystem)?;
+    sync::filesystem::types::add_to_linker::<State, WasiFilesystem>(linker, filesystem)?;
+    wasi_random::random::add_to_linker::<State, WasiRandom>(linker, random)?;
+    wasi_random::insecure::add_to_linker::<State, WasiRandom>(linker, random)?;
+    wasi_random::insecure_seed::add_to_linker::<State, WasiRandom>(linker, random)?;
+    wasi_cli::exit::add_to_linker::<State, WasiCli>(linker, cli)?;
+    wasi_cli::environment::add_to_linker::<State, WasiCli>(linker, cli)?;
+    wasi_cli::stdin::add_to_linker::<State, WasiCli>(linker, cli)?;
+    wasi_cli::stdout::add_to_linker::<State, WasiCli>(linker, cli)?;
+    wasi_cli::stderr::add_to_linker::<State, WasiCli>(linker, cli)?;
+    wasi_cli::terminal_input::add_to_linker::<State, WasiCli>(linker, cli)?;
+    wasi_cli::terminal_output::add_to_linker::<State, WasiCli>(linker, cli)?;
+    wasi_cli::terminal_stdin::add_to_linker::<State, WasiCli>(linker, cli)?;
+    wasi_cli::terminal_stdout::add_to_linker::<State, WasiCli>(linker, cli)?;
+    wasi_cli::terminal_stderr::add_to_linker::<State, WasiCli>(linker, cli)?;
     Ok(())
 }

@@ -57,5 +57,8 @@ impl HasData for HasAtOnce {
 }
 
 pub(super) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
-    sync_poll::add_to_linker::<GuestState, HasAtOnce>(linker, |state| AtOnce(&mut state.table))
+    sync_poll::add_to_linker::<GuestState, HasAtOnce>(linker, |state| {
+        state.count_host_call();
+        AtOnce(&mut state.table)
+    })
 }
