@@ -1,0 +1,342 @@
+//! A pipeline of real parts that a test feeds: a source → filters → bus → triggers → stages → a sink
+//! that keeps everything.
+//!
+//! Not a daemon: no signals, no reloading, no console. Invariant: whatever a test does, both laws of
+//! counting hold when it ends; [`Rig::finish`] looks.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use weir::collector::CollectorReport;
+use weir::config::{self, LoadRequest, SlotSettings};
+use weir::guests::Guests;
+use weir::pipeline::{Pipeline, PipelineStatus, StartError};
+use weir::sandbox::{
+    CompileLimits, Compiler, CompilerProgram, Limit, Sandbox, SandboxError, SandboxOptions,
+};
+use weir::sink::{Console, Output};
+use weir::slot::SlotStatistics;
+use weir::testing::CapturingSink;
+use weir_bus::event::{FindingEvent, ProcessEvent, TriggerEvent};
+use weir_bus::pubsub::{QueueLimits, SubscriptionOptions};
+use weir_bus::{CollectionEvent, Pace, TopicPattern};
+use weir_sources::EventSource;
+
+use crate::feed::{Feed, fed_source};
+use crate::{PATIENCE, build, hostile_guests, logs, rows, weir_binary};
+
+/// The name of the source that a rig feeds.
+pub const SOURCE: &str = "feed";
+/// What the capturing sink's queue holds: more than any test sends.
+const CAPTURED_BATCHES_MAX: usize = 65_536;
+/// The same in bytes.
+const CAPTURED_BYTES_MAX: u64 = 1 << 30;
+/// How long a look at the captured events waits for more of them.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// A rig before it runs.
+pub struct Setup {
+    config: String,
+    off: Vec<(String, Vec<Limit>)>,
+    sources: Vec<Arc<dyn EventSource>>,
+    folder: TempDir,
+    pace: Pace,
+}
+
+/// A rig at work.
+pub struct Rig {
+    runtime: tokio::runtime::Runtime,
+    pipeline: Pipeline,
+    feed: Feed,
+    capture: CapturingSink,
+    guests: Guests,
+    folder: TempDir,
+}
+
+/// What a rig came to.
+pub struct Finished {
+    /// The sources' counts.
+    pub sources: CollectorReport,
+    /// The slots' and the bus's counts.
+    pub status: PipelineStatus,
+    /// Every event that was published.
+    pub events: Vec<CollectionEvent>,
+    /// What its guests have kept.
+    pub guests: Guests,
+    folder: TempDir,
+}
+
+/// Where compiled guests are kept from run to run, so that a test doesn't wait for the compiler.
+#[must_use]
+pub fn cache_folders() -> (PathBuf, PathBuf) {
+    let folder = build::target_folder().join("tests-cache");
+    (folder.join("code"), folder.join("state"))
+}
+
+impl Setup {
+    /// A rig of that config: the text of a config file without `[sandbox]`. Modules are named by
+    /// their file names, `weir_hostile_filter.wasm`.
+    ///
+    /// # Panics
+    /// If there is no room for a temporary folder.
+    #[must_use]
+    pub fn new(config: impl Into<String>) -> Self {
+        Self {
+            config: config.into(),
+            off: Vec::new(),
+            sources: Vec::new(),
+            folder: tempfile::tempdir().expect("a temporary folder"),
+            pace: Pace::Periodic,
+        }
+    }
+
+    /// Without those checks for that slot's guests.
+    #[must_use]
+    pub fn without(mut self, slot: &str, limits: &[Limit]) -> Self {
+        self.off.push((slot.to_owned(), limits.to_vec()));
+        self
+    }
+
+    /// With a component of a test's own, by the file name that the config says.
+    ///
+    /// # Panics
+    /// If it can't be written.
+    #[must_use]
+    pub fn with_component(self, name: &str, bytes: &[u8]) -> Self {
+        let path = self.folder.path().join(name);
+        std::fs::write(path, bytes).expect("a component can be written");
+        self
+    }
+
+    /// With the fed source being of that pace.
+    #[must_use]
+    pub const fn with_pace(mut self, pace: Pace) -> Self {
+        self.pace = pace;
+        self
+    }
+
+    /// With another source besides the fed one.
+    #[must_use]
+    pub fn with_source(mut self, source: impl EventSource) -> Self {
+        self.sources.push(Arc::new(source));
+        self
+    }
+
+    /// Starts everything; nothing flows before the first [`Rig::send`].
+    ///
+    /// # Errors
+    /// If a guest is refused.
+    ///
+    /// # Panics
+    /// If the config isn't valid, or the machine refuses a thread.
+    pub fn start(self) -> Result<Rig, StartError> {
+        /// One rig prepares its guests at a time, so that what one compiles the next one finds.
+        static TURN: Mutex<()> = Mutex::new(());
+        logs::capture();
+        let request = LoadRequest {
+            embedded_default: &self.config,
+            ..LoadRequest::default()
+        };
+        let config = config::load(&request)
+            .unwrap_or_else(|errors| panic!("{errors}\nin:\n{}", self.config))
+            .config;
+        let memory = usize::try_from(config.sandbox.guests_memory_bytes_max).unwrap_or(usize::MAX);
+        let sandbox = sandbox(vec![self.folder.path().to_owned()], memory);
+        let guests = Guests::new(sandbox.expect("a sandbox"));
+        for (slot, limits) in &self.off {
+            guests.switch_off(slot, limits);
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let (feed, source) = fed_source(SOURCE, self.pace);
+        let mut sources: Vec<Arc<dyn EventSource>> = vec![Arc::new(source)];
+        sources.extend(self.sources);
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let console = Arc::new(Console::new(Output::Json));
+        let entered = runtime.enter();
+        let pipeline = Pipeline::start(&config, &guests, &console, sources)?;
+        drop(entered);
+        drop(turn);
+        let options = SubscriptionOptions::new("capture")
+            .pattern(TopicPattern::parse(">").expect("everything"))
+            .limits(QueueLimits {
+                items_max: CAPTURED_BATCHES_MAX,
+                bytes_max: CAPTURED_BYTES_MAX,
+            });
+        let subscriber = pipeline.bus().subscribe(options);
+        Ok(Rig {
+            capture: CapturingSink::of(subscriber.expect("a subscription")),
+            runtime,
+            pipeline,
+            feed,
+            guests,
+            folder: self.folder,
+        })
+    }
+
+    /// Why it doesn't start.
+    ///
+    /// # Panics
+    /// If it does.
+    #[must_use]
+    pub fn refusal(self) -> String {
+        match self.start() {
+            Ok(_) => panic!("it was not refused"),
+            Err(error) => error.to_string(),
+        }
+    }
+}
+
+/// A sandbox that opens modules in those folders and among the hostile guests.
+///
+/// # Errors
+/// If a folder can't be trusted.
+pub fn sandbox(
+    mut guest_folders: Vec<PathBuf>,
+    guests_memory_bytes_max: usize,
+) -> Result<Sandbox, SandboxError> {
+    guest_folders.push(hostile_guests().to_owned());
+    let (cache_folder, state_folder) = cache_folders();
+    Sandbox::new(SandboxOptions {
+        guest_folders,
+        cache_folder,
+        state_folder,
+        guests_memory_bytes_max,
+        compiler: Compiler::new(
+            CompilerProgram::Path(weir_binary().to_owned()),
+            CompileLimits::default(),
+        ),
+    })
+}
+
+impl Rig {
+    /// Feeds one batch.
+    pub fn send(&self, rows: Vec<ProcessEvent>) {
+        self.feed.send(rows);
+    }
+
+    /// What everything counts by now.
+    #[must_use]
+    pub fn status(&self) -> PipelineStatus {
+        self.pipeline.status()
+    }
+
+    /// The pipeline itself.
+    #[must_use]
+    pub const fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
+    }
+
+    /// Its guests.
+    #[must_use]
+    pub const fn guests(&self) -> &Guests {
+        &self.guests
+    }
+
+    /// Switches a slot to another guest, and waits until that is in force.
+    ///
+    /// # Panics
+    /// If the guest is refused, or the slot ends.
+    pub fn switch(&self, slot: &str, settings: &SlotSettings) {
+        let guest = self.guests.prepare(slot, settings).expect("a guest");
+        let switched = self.pipeline.slots()[slot].switch(guest);
+        let generation = self.runtime.block_on(switched.in_force());
+        assert!(generation.is_some(), "{slot} ended");
+    }
+
+    /// Waits until something is so; `look` is asked again and again with all events so far.
+    ///
+    /// # Panics
+    /// If it doesn't come to be.
+    pub fn wait_until(&self, what: &str, look: impl Fn(&Self, &[CollectionEvent]) -> bool) {
+        let until = Instant::now() + PATIENCE;
+        while !look(self, &self.capture.events(LOOK)) {
+            assert!(Instant::now() < until, "never came: {what}");
+        }
+    }
+
+    /// Ends the source, drains everything, and looks whether the counts balance.
+    ///
+    /// # Panics
+    /// If they don't.
+    #[must_use]
+    pub fn finish(self) -> Finished {
+        drop(self.feed);
+        let drained = self.pipeline.drain(Instant::now() + PATIENCE);
+        let (sources, status) = self.runtime.block_on(drained);
+        let events = self.capture.events(LOOK);
+        self.runtime.shutdown_background();
+        let finished = Finished {
+            sources,
+            status,
+            events,
+            guests: self.guests,
+            folder: self.folder,
+        };
+        finished.assert_balanced();
+        finished
+    }
+}
+
+impl Finished {
+    /// A slot's counts.
+    ///
+    /// # Panics
+    /// If there is no such slot.
+    #[must_use]
+    pub fn slot(&self, name: &str) -> &SlotStatistics {
+        let slot = self.status.slots.iter().find(|slot| slot.slot == name);
+        slot.unwrap_or_else(|| panic!("no slot {name}"))
+    }
+
+    /// The pids of the process rows that came out, in their order.
+    #[must_use]
+    pub fn pids(&self) -> Vec<u32> {
+        rows::pids(&self.events)
+    }
+
+    /// The requests of a trigger.
+    pub fn requests<'a>(&'a self, trigger: &'a str) -> impl Iterator<Item = &'a TriggerEvent> {
+        self.events.iter().filter_map(move |event| match event {
+            CollectionEvent::Trigger(request) if request.trigger == trigger => Some(request),
+            _ => None,
+        })
+    }
+
+    /// The findings of a stage.
+    pub fn findings<'a>(&'a self, stage: &'a str) -> impl Iterator<Item = &'a FindingEvent> {
+        self.events.iter().filter_map(move |event| match event {
+            CollectionEvent::Finding(finding) if finding.guest == stage => Some(finding),
+            _ => None,
+        })
+    }
+
+    /// Where its own components lay.
+    #[must_use]
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// Both laws of counting, at the end: nothing is under way any more.
+    fn assert_balanced(&self) {
+        for (name, counts) in &self.sources.sources {
+            assert!(counts.balances(), "source {name}: {counts:?}");
+            assert_eq!(counts.in_flight(), 0, "source {name}: {counts:?}");
+        }
+        for slot in &self.status.slots {
+            assert!(
+                slot.queue.balances(),
+                "slot {}: {:?}",
+                slot.slot,
+                slot.queue
+            );
+            assert_eq!(slot.queue.queued.rows, 0, "slot {}", slot.slot);
+        }
+        assert!(self.status.bus.balances(), "bus: {:?}", self.status.bus);
+    }
+}

@@ -1,0 +1,10 @@
+//! What Weir promises, held against the real thing: real components in the real sandbox, and the
+//! real daemon as a process. One binary, one module a promise.
+
+mod authoring;
+mod daemon;
+mod guests_doc;
+mod hostile;
+mod house;
+mod pipeline;
+mod sources;
