@@ -1,0 +1,129 @@
+//! The bench's source: rows that differ, each built and handed over through the source API.
+//!
+//! It builds a row in the memory of an earlier one, as a source that runs for weeks would; what it
+//! hands over is copied into the batch's columns. It waits to be told to go, so that starting is not
+//! measured, and stays when all is said, so that its thread can still be read.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+use weir_bus::event::ProcessEvent;
+use weir_bus::{Emit, Pace, SourceCaps, Timestamp};
+use weir_sources::{EventSource, SourceContext, SourceError};
+
+use crate::rows;
+
+/// Rows that are handed over at a time, as a source does that reads the system in chunks.
+const CHUNK_ROWS: u64 = 100;
+
+/// What a source emits.
+#[derive(Clone, Copy)]
+pub(super) struct Plan {
+    pub(super) rows: u64,
+    /// None: as fast as it goes.
+    pub(super) rows_per_second: Option<u64>,
+    /// One row in so many carries the mark that the first rule looks for.
+    pub(super) marked_every: u64,
+}
+
+impl Plan {
+    /// How many rows carry the mark.
+    pub(super) const fn marked(&self) -> u64 {
+        self.rows.div_ceil(self.marked_every)
+    }
+}
+
+/// Where the source stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Starting,
+    Ready,
+    Going,
+}
+
+/// Emits what its plan says.
+pub(super) struct BenchSource {
+    plan: Plan,
+    stage: watch::Sender<Stage>,
+}
+
+impl BenchSource {
+    pub(super) fn new(plan: Plan) -> Self {
+        Self {
+            plan,
+            stage: watch::Sender::new(Stage::Starting),
+        }
+    }
+
+    /// Returns when it could begin.
+    pub(super) async fn wait_ready(&self) {
+        self.wait(Stage::Ready).await;
+    }
+
+    /// Lets it begin.
+    pub(super) fn go(&self) {
+        self.stage.send_replace(Stage::Going);
+    }
+
+    async fn wait(&self, stage: Stage) {
+        let mut stages = self.stage.subscribe();
+        // It can't end: this source holds the sender.
+        let _ = stages.wait_for(|now| *now == stage).await;
+    }
+
+    /// Makes the rows of a chunk; a row that fires starts when it is built.
+    fn build(&self, chunk: &mut Vec<ProcessEvent>, from: u64, count: u64) {
+        let now = Timestamp::now();
+        chunk.resize_with(usize::try_from(count).unwrap_or(0), rows::blank);
+        for (row, number) in chunk.iter_mut().zip(from..) {
+            let is_marked = number.is_multiple_of(self.plan.marked_every);
+            rows::fill(row, number, is_marked, false);
+            row.timestamp = now;
+            if is_marked {
+                row.start_time = Timestamp::now();
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl EventSource for BenchSource {
+    fn name(&self) -> &'static str {
+        "bench"
+    }
+
+    fn capabilities(&self) -> SourceCaps {
+        SourceCaps::PROCESS
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::Periodic
+    }
+
+    async fn start(&self, context: SourceContext) -> Result<(), SourceError> {
+        context.ready();
+        self.stage.send_replace(Stage::Ready);
+        self.wait(Stage::Going).await;
+        let mut chunk = Vec::new();
+        let started = tokio::time::Instant::now();
+        let mut sent = 0;
+        while sent < self.plan.rows && !context.is_stopping() {
+            if let Some(rows_per_second) = self.plan.rows_per_second {
+                let due = Duration::from_nanos(sent * 1_000_000_000 / rows_per_second);
+                tokio::time::sleep_until(started + due).await;
+            }
+            let count = CHUNK_ROWS.min(self.plan.rows - sent);
+            self.build(&mut chunk, sent, count);
+            match context.emitter().emit_all(&chunk).await {
+                Emit::Accepted | Emit::Wait => sent += count,
+                Emit::Dropped | Emit::Closed => {
+                    return Err(SourceError::Failed("rows were dropped".to_owned()));
+                }
+            }
+        }
+        context.emitter().flush();
+        context.stopping().await;
+        Ok(())
+    }
+}

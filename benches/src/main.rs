@@ -1,0 +1,99 @@
+//! Every figure that the texts quote, measured beside its peers in one run.
+//!
+//! A suite is a file: [`crossing`] (into the sandbox and back), [`bus`] (publish to receive),
+//! [`end_to_end`] (source to sink). It promises nothing and decides nothing; who reads the lines
+//! does. The invariant: a case is only reported after it has shown that ours and its peer came to
+//! the same result, and a peer that is missing is an error, never a missing line.
+
+mod bus;
+mod crossing;
+mod end_to_end;
+mod guests;
+mod measure;
+mod report;
+mod rows;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, ValueEnum};
+
+use measure::Effort;
+use report::{Case, Layout};
+
+/// What can be measured.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Suite {
+    /// A call into the sandbox, beside a native loop and a list of records.
+    Crossing,
+    /// The bus in process, beside a crossbeam channel.
+    Bus,
+    /// From a source's rows to a sink, ten rules on the way.
+    EndToEnd,
+    /// All of them.
+    All,
+}
+
+/// Measures Weir beside its peers, in interleaved pairs, and quotes the medians.
+#[derive(Parser)]
+#[command(name = "weir-bench", max_term_width = 100)]
+struct Arguments {
+    /// What to measure.
+    #[arg(value_enum)]
+    suite: Suite,
+    /// A line of JSON a case, instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// How often ours and its peer take turns.
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..=999))]
+    pairs: u16,
+    /// A tenth of the work in each turn: to see that it works, not to quote.
+    #[arg(long)]
+    quick: bool,
+}
+
+type Measure = fn(Effort) -> anyhow::Result<Vec<Case>>;
+
+/// End to end comes first: resident memory is of the whole process, and the peer of `crossing`
+/// compiles in it.
+const SUITES: [(Suite, &str, Measure); 3] = [
+    (Suite::EndToEnd, "end-to-end", end_to_end::run),
+    (Suite::Bus, "bus", bus::run),
+    (Suite::Crossing, "crossing", crossing::run),
+];
+
+fn main() -> ExitCode {
+    // This program is its own sandbox's compiler, as the daemon is.
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|verb| verb == "compile-guest")
+    {
+        return weir::sandbox::compile_child_main();
+    }
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("weir-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let effort = Effort {
+        pairs: usize::from(arguments.pairs),
+        is_quick: arguments.quick,
+    };
+    let layout = if arguments.json {
+        Layout::Json
+    } else {
+        Layout::Table
+    };
+    for (suite, name, measure) in SUITES {
+        if arguments.suite == suite || arguments.suite == Suite::All {
+            let cases = measure(effort).with_context(|| format!("suite {name}"))?;
+            report::print(layout, name, &cases)?;
+        }
+    }
+    Ok(())
+}
