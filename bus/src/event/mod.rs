@@ -1,6 +1,6 @@
 //! Events: what one row of each kind is. Alone knows the kinds' fields and their Arrow schemas.
 //!
-//! A batch has exactly its kind's schema; [`schema`] is the only maker of schemas.
+//! A batch has exactly its kind's schema; [`Kind::schema`] is the only maker of schemas.
 
 pub mod column;
 mod declare;

@@ -21,7 +21,7 @@ pub enum BusKind {
     Broker,
     /// Another process's bus.
     Client,
-    /// No bus: everything is counted as dropped[disabled].
+    /// No bus: everything is counted as dropped\[disabled\].
     None,
 }
 

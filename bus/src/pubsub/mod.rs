@@ -62,7 +62,7 @@ pub trait EventBus: fmt::Debug + Send + Sync {
     /// [`SubscribeError`], and then nothing has changed.
     fn subscribe(&self, options: SubscriptionOptions) -> Result<Subscriber, SubscribeError>;
 
-    /// Takes a subscriber off the bus: what is in its queue is dropped[closed]. `false` where there is
+    /// Takes a subscriber off the bus: what is in its queue is dropped\[closed\]. `false` where there is
     /// none of that id. Dropping the [`Subscriber`] does the same.
     fn unsubscribe(&self, id: SubscriptionId) -> bool;
 

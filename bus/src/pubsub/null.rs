@@ -1,4 +1,4 @@
-//! No bus: whoever publishes is never disturbed, and everything is counted as dropped[disabled].
+//! No bus: whoever publishes is never disturbed, and everything is counted as dropped\[disabled\].
 //!
 //! Subscribing is possible, so that the rest of a program needs no second way; nothing ever arrives.
 
@@ -115,7 +115,7 @@ impl EventBus for NullBus {
         self.inner.unsubscribe(id)
     }
 
-    /// Everything that was published was dropped[disabled], once, however many subscribers there are.
+    /// Everything that was published was dropped\[disabled\], once, however many subscribers there are.
     fn statistics(&self) -> BusStatistics {
         let state = self.inner.lock();
         let mut total = QueueCounts {

@@ -16,7 +16,7 @@ pub struct BusStatistics {
     pub published: Count,
     /// The sum over all subscribers, those that left included.
     pub total: QueueCounts,
-    /// The sum over the subscribers that left; what was in their queues is in dropped[closed].
+    /// The sum over the subscribers that left; what was in their queues is in dropped\[closed\].
     pub departed: QueueCounts,
     /// The subscribers that are there, in the order in which they came.
     pub subscribers: Vec<SubscriberStatistics>,

@@ -1,7 +1,7 @@
 //! A subscriber's end of its queue.
 //!
 //! It receives and reads counts; it can't push. The invariant: when it is dropped its subscription is
-//! gone from the bus, and what was queued is counted as dropped[closed].
+//! gone from the bus, and what was queued is counted as dropped\[closed\].
 
 use std::fmt;
 use std::future::Future;
@@ -82,7 +82,7 @@ impl Subscriber {
     }
 
     /// Takes no more: what is queued can still be received, and then [`Recv::Closed`]. What matches
-    /// from now on is dropped[closed].
+    /// from now on is dropped\[closed\].
     pub fn finish(&self) {
         self.queue.close();
     }

@@ -1,8 +1,8 @@
 //! The sandbox: guests behind enforced limits. Alone knows wasmtime.
 //!
-//! Inside out: [`engine`] and its ticks; [`host`] and [`wasi`], which are all that a guest can
-//! reach; [`instance`], a guest in its store and calls into it; [`module`], [`inspect_component`],
-//! [`compile`] and [`cache`], the way from a file to machine code; and here the one door:
+//! Inside out: `engine` and its ticks; `host` and `wasi`, which are all that a guest can
+//! reach; `instance`, a guest in its store and calls into it; `module`, `inspect_component`,
+//! `compile` and `cache`, the way from a file to machine code; and here the one door:
 //! [`Sandbox::prepare`] turns an order for a slot into a guest that is ready to be asked.
 
 mod answer;

@@ -293,7 +293,7 @@ impl<T: Weigh> Queue<T> {
         self.unlock(state);
     }
 
-    /// Nothing is taken in any more: pushes are dropped[closed], pushers that wait too. Receivers get
+    /// Nothing is taken in any more: pushes are dropped\[closed\], pushers that wait too. Receivers get
     /// what is queued, and then [`Recv::Closed`].
     pub fn close(&self) {
         let mut state = self.lock();
@@ -306,7 +306,7 @@ impl<T: Weigh> Queue<T> {
         self.lock().is_closed()
     }
 
-    /// As [`Queue::close`], for a receiver that leaves for good: what is queued is dropped[closed] and
+    /// As [`Queue::close`], for a receiver that leaves for good: what is queued is dropped\[closed\] and
     /// later pushes count nothing. Returns the last counts, in which nothing is queued.
     pub fn retire(&self) -> QueueCounts {
         self.retire_and_keep().0
