@@ -42,12 +42,6 @@ pub(crate) fn run(effort: Effort) -> anyhow::Result<Vec<Case>> {
     let workshop = Workshop::open()?;
     let sandbox = workshop.sandbox()?;
     let contents = contents()?;
-    if std::env::var_os("ONLY").is_some_and(|v| v == "empty") {
-        return Ok(vec![empty_call(effort, &sandbox, &contents)?]);
-    }
-    if std::env::var_os("ONLY").is_some_and(|v| v == "numeric") {
-        return Ok(vec![numeric_columns(effort, &sandbox, &contents)?]);
-    }
     let mut cases = two_string_columns(effort, &sandbox, &contents)?;
     cases.push(numeric_columns(effort, &sandbox, &contents)?);
     cases.push(empty_call(effort, &sandbox, &contents)?);
