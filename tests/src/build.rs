@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use crate::repository;
@@ -130,6 +130,8 @@ fn cargo(folder: &Path, target: &Path) -> Command {
     command
         // Where cargo starts decides which `.cargo/config.toml` it reads.
         .current_dir(folder)
+        // Nobody answers it, and without a terminal nothing can stop it for asking.
+        .stdin(Stdio::null())
         .args(["build", "--release", "--locked", "--quiet"])
         .arg("--target-dir")
         .arg(target);

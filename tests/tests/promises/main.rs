@@ -6,5 +6,6 @@ mod daemon;
 mod guests_doc;
 mod hostile;
 mod house;
+mod memory;
 mod pipeline;
 mod sources;

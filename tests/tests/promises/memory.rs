@@ -1,0 +1,72 @@
+//! Guests with memory: what they knew is put back after a fault, within the limits of a snapshot.
+
+use weir::sandbox::FaultReason;
+use weir_bus::event::ProcessEvent;
+use weir_tests::rig::{Finished, Setup};
+use weir_tests::rows;
+
+/// More processes than a snapshot of 1 KiB has room for: one takes 14 bytes.
+const MANY: u32 = 100;
+/// A batch that takes more fuel than the slot has, and many times what a batch of a few takes.
+const FAR_TOO_MANY: u32 = 20_000;
+
+/// That many processes that run from a folder which the built-in trigger doesn't like.
+fn suspects(first: u32, count: u32) -> Vec<ProcessEvent> {
+    let mut rows = rows::processes(first, count);
+    for row in &mut rows {
+        row.executable = Some(format!("/tmp/{}", row.name));
+    }
+    rows
+}
+
+/// The built-in trigger, with those limits; each of `batches` is a batch of its own.
+fn run(limits: &str, batches: Vec<Vec<ProcessEvent>>) -> Finished {
+    let config = format!(
+        r#"
+[collector]
+batch_rows_max = 100000
+batch_bytes_max = "4MiB"
+event_buffer_size = 100000
+[slots.watch]
+module = "builtin:watch"
+[slots.watch.limits]
+{limits}
+"#
+    );
+    let rig = Setup::new(config)
+        .start()
+        .unwrap_or_else(|error| panic!("it doesn't start: {error}"));
+    for batch in batches {
+        rig.send(batch);
+    }
+    rig.finish()
+}
+
+#[test]
+fn what_a_guest_knew_is_put_back_after_its_fault() {
+    let quiet = rows::processes(1_000, FAR_TOO_MANY);
+    let batches = vec![suspects(1, 3), quiet, suspects(1, 3)];
+    let finished = run("fuel_call = 20000000\nfuel_row = 0", batches);
+    let watch = finished.slot("watch");
+    assert_eq!(watch.faults, [(FaultReason::Fuel, 1)].into());
+    assert_eq!((watch.answered, watch.restarts), (2, 1));
+    // Three were told of before the fault, and not again after it.
+    assert_eq!(finished.requests("watch").count(), 3);
+    assert_eq!(watch.batches_forgotten, 0);
+}
+
+#[test]
+fn a_snapshot_that_is_too_large_is_a_fault_once_and_costs_nothing_else() {
+    let batches = vec![suspects(1, MANY), suspects(1, MANY), suspects(1, MANY)];
+    let finished = run("snapshot_bytes_max = \"1KiB\"", batches);
+    let watch = finished.slot("watch");
+    assert_eq!(watch.faults, [(FaultReason::Output, 1)].into());
+    let fault = watch.last_fault.as_ref().expect("a fault is kept");
+    assert!(
+        fault.message.contains("limits.snapshot_bytes_max"),
+        "{fault}"
+    );
+    // The instance is as it was: it told of each once.
+    assert_eq!((watch.answered, watch.restarts), (3, 0));
+    assert_eq!(finished.requests("watch").count(), MANY as usize);
+}
