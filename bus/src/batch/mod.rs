@@ -5,6 +5,7 @@
 mod batcher;
 mod bytes;
 mod ledger;
+mod limits;
 mod recording;
 mod select;
 
@@ -13,8 +14,9 @@ use std::sync::{Arc, OnceLock};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 
 pub use self::bytes::ColumnBytes;
-pub use batcher::{Batcher, BatcherLimits, Emit, Pace};
+pub use batcher::Batcher;
 pub use ledger::{Settlement, SourceCounts};
+pub use limits::{BatcherLimits, Emit, Pace};
 pub use recording::{Recording, RecordingError, RecordingWriter};
 pub use select::{SelectError, Selection};
 

@@ -12,6 +12,7 @@ mod lock;
 mod name;
 mod order;
 mod project;
+mod report;
 mod settings;
 mod trial;
 mod verdict;
@@ -22,8 +23,9 @@ pub use expected::{Difference, ExpectedError, compare, read_expected, write_expe
 pub use name::{NameError, ProjectName};
 pub use order::{TrialSlot, grants_of};
 pub use project::{NewError, create};
+pub use report::{CallCosts, FaultReport, Report};
 pub use settings::{SettingsError, read_settings};
-pub use trial::{CallCosts, FaultReport, Report, TrialError, run};
+pub use trial::{TrialError, run};
 pub use verdict::{
     EventVerdict, ExpectedVerdicts, FindingText, NamedFiring, NamedUndecided, Verdict,
 };

@@ -1,49 +1,27 @@
 //! One instance of a guest in its store, and calls into it: armed with every limit, ended in an
 //! answer or a fault, and never in a panic.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wasmtime::component::{InstancePre, Resource, ResourceTable};
-use wasmtime::{AsContextMut as _, Store, StoreContextMut, UpdateDeadline};
+use wasmtime::component::Resource;
+use wasmtime::{AsContextMut as _, Store, StoreContextMut};
 use weir_bus::batch::Batch as Events;
 use weir_bus::{Selection, Timestamp};
 
 use super::answer::{self, Cause, Finding, Outcome, Verdicts};
 use super::bindings::batches::EvalError;
 use super::bindings::{filter, lifecycle, snapshots, stage, trigger};
-use super::cpu_clock::thread_cpu;
+use super::call::{arm, fault, guarded};
 use super::engine::TickerHandle;
-use super::fault::{Fault, FaultReason, fault_of, refuse};
-use super::host::batches::{Batch, Lent, event_time};
-use super::host::{Effects, GuestState, Inspect, LogGate, StateStore};
-use super::inspect_component::World;
-use super::limits::{Armed, Limit, Limiter, MemoryBudget};
+use super::fault::{Fault, FaultReason, refuse};
+use super::host::batches::{Batch, event_time};
+use super::host::{Effects, GuestState};
+use super::limits::{Armed, Limit};
 use super::wants::{self, Wants};
-use super::wasi::{self, FrozenClock, Tail};
-
-/// What the table above its own capacity needs for WASI's own streams.
-const WASI_HANDLES: usize = 16;
-
-/// Everything that an instance is made of; makes any number of the same.
-pub(super) struct Mould {
-    pub(super) world: World,
-    /// Whether the guest's memory can be taken and put back.
-    pub(super) snapshots: bool,
-    pub(super) pre: InstancePre<GuestState>,
-    pub(super) limits: Arc<Armed>,
-    pub(super) settings: String,
-    pub(super) seed: u64,
-    pub(super) log: Arc<LogGate>,
-    pub(super) store: Arc<StateStore>,
-    pub(super) inspect: Option<Arc<dyn Inspect>>,
-    pub(super) budget: Arc<MemoryBudget>,
-    pub(super) ticker: TickerHandle,
-}
 
 /// The exports of the world that the component is.
-enum Exports {
+pub(super) enum Exports {
     Filter(filter::Guest),
     Trigger(trigger::Guest),
     Stage(stage::Guest),
@@ -67,204 +45,13 @@ pub struct Cost {
 
 /// A guest in its store. Any fault is its end: the next call needs a fresh one.
 pub struct Instance {
-    store: Store<GuestState>,
-    lifecycle: lifecycle::Guest,
-    exports: Exports,
-    snapshots: Option<snapshots::Guest>,
-    ticker: TickerHandle,
-    rules: usize,
-    fuel: u64,
-}
-
-impl Mould {
-    /// A fresh instance, before its `init`.
-    pub(super) fn instantiate(&self) -> Result<Instance, Fault> {
-        let mut store = self.new_store();
-        let limits = Arc::clone(&self.limits);
-        store.data_mut().begin_batch(Timestamp::default());
-        arm(&mut store, 0).map_err(|error| fault(&store, &error))?;
-        let running = self.ticker.running();
-        let made = guarded(|| self.link(&mut store));
-        drop(running);
-        match made {
-            Ok(Ok((lifecycle, exports, snapshots))) => Ok(Instance {
-                store,
-                lifecycle,
-                exports,
-                snapshots,
-                ticker: self.ticker.clone(),
-                rules: 0,
-                fuel: 0,
-            }),
-            Ok(Err(error)) => Err(instantiation_fault(&store, &error, &limits)),
-            Err(panic) => Err(panic),
-        }
-    }
-
-    fn link(
-        &self,
-        store: &mut Store<GuestState>,
-    ) -> wasmtime::Result<(lifecycle::Guest, Exports, Option<snapshots::Guest>)> {
-        let instance = self.pre.instantiate(&mut *store)?;
-        let lifecycle = lifecycle::GuestIndices::new(&self.pre)?.load(&mut *store, &instance)?;
-        let exports = match self.world {
-            World::Filter => {
-                Exports::Filter(filter::GuestIndices::new(&self.pre)?.load(&mut *store, &instance)?)
-            }
-            World::Trigger => Exports::Trigger(
-                trigger::GuestIndices::new(&self.pre)?.load(&mut *store, &instance)?,
-            ),
-            World::Stage => {
-                Exports::Stage(stage::GuestIndices::new(&self.pre)?.load(&mut *store, &instance)?)
-            }
-        };
-        let snapshots = if self.snapshots {
-            let indices = snapshots::GuestIndices::new(&self.pre)?;
-            Some(indices.load(&mut *store, &instance)?)
-        } else {
-            None
-        };
-        Ok((lifecycle, exports, snapshots))
-    }
-
-    fn new_store(&self) -> Store<GuestState> {
-        let now = Arc::new(FrozenClock::default());
-        let stderr = Tail::default();
-        let mut table = ResourceTable::new();
-        if self.limits.holds(Limit::Handles) {
-            table.set_max_capacity(self.limits.handles_max.saturating_add(WASI_HANDLES));
-        }
-        let state = GuestState {
-            table,
-            lent: Lent::default(),
-            limits: Arc::clone(&self.limits),
-            limiter: Limiter::new(&self.limits, Arc::clone(&self.budget)),
-            allowance: super::host::Allowance::default(),
-            asked: super::host::Asked::default(),
-            effects: Effects::default(),
-            log: Arc::clone(&self.log),
-            store: Arc::clone(&self.store),
-            inspect: self.inspect.clone(),
-            wasi: wasi::context(&self.log, &now, &stderr, self.seed),
-            now,
-            stderr,
-            cpu_call: self.limits.cpu_of_call(self.world == World::Stage),
-        };
-        let mut store = Store::new(self.pre.engine(), state);
-        store.limiter(|state| &mut state.limiter);
-        store.epoch_deadline_callback(tick);
-        if self.limits.holds(Limit::HostBytes) && self.limits.holds(Limit::OutputSize) {
-            store.set_hostcall_fuel(self.limits.host_bytes_call_max);
-        }
-        store
-    }
-}
-
-/// Fuel and the first epoch of a call.
-fn arm(store: &mut Store<GuestState>, rows: usize) -> wasmtime::Result<u64> {
-    let fuel = store.data().limits.fuel(rows);
-    store.set_fuel(fuel)?;
-    store.set_epoch_deadline(1);
-    Ok(fuel)
-}
-
-/// Runs at every epoch tick of a call, and never in a fast one.
-fn tick(mut store: StoreContextMut<'_, GuestState>) -> wasmtime::Result<UpdateDeadline> {
-    let state = store.data_mut();
-    state.check_host_calls()?;
-    if !state.limits.holds(Limit::Deadline) {
-        return Ok(UpdateDeadline::Continue(1));
-    }
-    state.allowance.ticks = state.allowance.ticks.saturating_add(1);
-    let Some(wall_from) = state.allowance.wall_from else {
-        state.allowance.wall_from = Some(Instant::now());
-        return Ok(UpdateDeadline::Continue(1));
-    };
-    let cpu = thread_cpu();
-    let Some(cpu_from) = state.allowance.cpu_from else {
-        state.allowance.cpu_from = Some(cpu);
-        return Ok(UpdateDeadline::Continue(1));
-    };
-    if cpu.saturating_sub(cpu_from) > state.cpu_call {
-        let message = format!(
-            "used more than {} ms of CPU time (limits.cpu_call)",
-            state.cpu_call.as_millis()
-        );
-        return Err(refuse(FaultReason::Deadline, message));
-    }
-    let wall_call = state.cpu_call.saturating_mul(state.limits.wall_factor);
-    if wall_from.elapsed() > wall_call {
-        let message = format!(
-            "{} ms went by without {} ms of CPU time for it: a busy or suspended host (limits.wall_factor)",
-            wall_call.as_millis(),
-            state.cpu_call.as_millis()
-        );
-        return Err(refuse(FaultReason::Stalled, message));
-    }
-    Ok(UpdateDeadline::Continue(1))
-}
-
-/// Runs host code that a guest drives; a panic is ours, and ends the call only.
-fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, Fault> {
-    catch_unwind(AssertUnwindSafe(call)).map_err(|panic| {
-        let text = panic
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_default();
-        Fault::of(FaultReason::HostPanic, format!("the host panicked: {text}"))
-    })
-}
-
-fn fault(store: &Store<GuestState>, error: &wasmtime::Error) -> Fault {
-    let state = store.data();
-    let limits = format!(
-        "fuel {} + {} a row, {} handles, {} bytes a call",
-        state.limits.fuel_call,
-        state.limits.fuel_row,
-        state.limits.handles_max,
-        state.limits.host_bytes_call_max
-    );
-    let mut fault = fault_of(error, &state.limiter.refused, &limits);
-    // Bytes are counted by the same meter for imports and for the answer. The answer is taken when
-    // the guest has returned: then there are no frames.
-    if fault.reason == FaultReason::HostBytes && fault.backtrace.is_empty() {
-        fault.reason = FaultReason::Output;
-        fault.message = format!(
-            "an answer of more than {} bytes (limits.host_bytes_call_max)",
-            state.limits.host_bytes_call_max
-        );
-    }
-    fault.stderr = state.stderr.take();
-    fault
-}
-
-/// wasmtime counts instances, tables and memories when it makes them, and says so in words only.
-fn instantiation_fault(
-    store: &Store<GuestState>,
-    error: &wasmtime::Error,
-    limits: &Armed,
-) -> Fault {
-    let mut fault = fault(store, error);
-    if fault.message.contains("instance count too high") {
-        fault.reason = FaultReason::Instances;
-        fault.message = format!(
-            "has more core instances than {} (limits.core_instances_max)",
-            limits.core_instances_max
-        );
-    } else if fault.message.contains("table count too high") {
-        fault.reason = FaultReason::Tables;
-        fault.message = format!(
-            "has more tables than {} (limits.tables_max)",
-            limits.tables_max
-        );
-    } else if fault.message.contains("memory count too high") {
-        fault.reason = FaultReason::Memory;
-        fault.message = format!("has more memories than {}", limits.core_instances_max);
-    } else if fault.reason == FaultReason::Trap && fault.message.contains("minimum size") {
-        fault.reason = FaultReason::Memory;
-    }
-    fault
+    pub(super) store: Store<GuestState>,
+    pub(super) lifecycle: lifecycle::Guest,
+    pub(super) exports: Exports,
+    pub(super) snapshots: Option<snapshots::Guest>,
+    pub(super) ticker: TickerHandle,
+    pub(super) rules: usize,
+    pub(super) fuel: u64,
 }
 
 impl Instance {

@@ -15,13 +15,14 @@ use super::state::State;
 use super::waiting::Waiting;
 use super::{Delivery, Queue, Recv, Weigh};
 
-/// How often a receiver yields before it looks again, where the last time there was little: about a
-/// microsecond on an idle machine, in which more than one item arrives where many do, so that the lock
-/// is taken for several, and its cache lines move less often.
-const YIELDS_BEFORE_LOOKING: usize = 3;
+/// How often a receiver yields before it looks again, where the last time there was little: two or three
+/// microseconds on an idle machine, in which many items arrive where many do, so that the lock is taken
+/// for all of them, and its cache lines move less often. With 3 the bus carried 0.85–0.92 of what
+/// crossbeam's channel does from one publisher to one subscriber, with 10 it carries 1.03–1.17.
+const YIELDS_BEFORE_LOOKING: usize = 10;
 
-/// From how many items at once on a receiver looks again at once.
-const PLENTY_ITEMS: usize = 16;
+/// From how many items at once on a receiver looks again at once: fewer don't pay for the lock.
+const PLENTY_ITEMS: usize = 64;
 
 /// How often a receiver yields and looks before it parks. Being woken costs the pusher a system call
 /// and the receiver 20 microseconds and more.
