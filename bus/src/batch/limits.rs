@@ -57,7 +57,7 @@ pub enum Pace {
 pub enum Emit {
     /// All were taken.
     Accepted,
-    /// All were taken or counted as dropped; a periodic source should wait for [`Batcher::room`] now.
+    /// All were taken or counted as dropped; a periodic source should wait for [`Batcher::room`](super::Batcher::room) now.
     Wait,
     /// Some were dropped, and counted.
     Dropped,
