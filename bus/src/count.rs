@@ -109,11 +109,13 @@ pub enum DropReason {
     Rejected,
     /// The rows weren't what their header said.
     Invalid,
+    /// The connection ended before they were handed to the kernel.
+    Disconnected,
 }
 
 impl DropReason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::QueueFull,
         Self::Blocked,
         Self::TooLarge,
@@ -124,6 +126,7 @@ impl DropReason {
         Self::Fault,
         Self::Rejected,
         Self::Invalid,
+        Self::Disconnected,
     ];
 
     /// The stable code.
@@ -139,6 +142,7 @@ impl DropReason {
             Self::Fault => "fault",
             Self::Rejected => "rejected",
             Self::Invalid => "invalid",
+            Self::Disconnected => "disconnected",
         }
     }
 }

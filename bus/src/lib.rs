@@ -5,7 +5,8 @@
 //! - [`event`]: what one row of each kind is;
 //! - [`batch`]: immutable columns of rows, the batcher, recordings;
 //! - [`topic`]: where they go;
-//! - [`pubsub`]: who gets them, through bounded queues, with exact counts.
+//! - [`pubsub`]: who gets them, through bounded queues, with exact counts;
+//! - [`wire`]: frames, and batches as bytes.
 
 pub mod batch;
 mod caps;
@@ -13,6 +14,7 @@ mod count;
 pub mod event;
 pub mod pubsub;
 pub mod topic;
+pub mod wire;
 
 pub use batch::{
     Batch, BatchError, BatchHeader, Batcher, BatcherLimits, Emit, Pace, Selection, Settlement,

@@ -66,9 +66,12 @@ impl Lane {
         let rows = batch.rows() as u64;
         match self.bus.publish(self.publisher, Arc::new(batch)) {
             Ok(_) => settlement.published += rows,
-            Err(PublishError::Closed { .. }) => {
-                let count = Count { rows, batches: 1 };
-                settlement.dropped.add(DropReason::Closed, count);
+            Err(error) => {
+                let reason = match error {
+                    PublishError::Closed { .. } => DropReason::Closed,
+                    PublishError::Invalid { .. } => DropReason::Invalid,
+                };
+                settlement.dropped.add(reason, Count::batch(rows));
             }
         }
     }

@@ -11,6 +11,7 @@ mod select;
 
 use std::sync::{Arc, OnceLock};
 
+use ::bytes::Bytes;
 use arrow_array::{Array, ArrayRef, RecordBatch};
 
 pub use self::bytes::ColumnBytes;
@@ -22,6 +23,7 @@ pub use select::{SelectError, Selection};
 
 use crate::event::{CollectionEvent, EventBuilder, Kind, Timestamp};
 use crate::topic::Topic;
+use crate::wire::{self, EncodeError};
 
 /// Marks the batches of one look at everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -94,6 +96,8 @@ pub struct Batch(Arc<Headed>);
 struct Headed {
     header: BatchHeader,
     shared: Arc<Shared>,
+    /// The batch as publish frames; made when the first connection takes it.
+    frames: OnceLock<Box<[Bytes]>>,
 }
 
 impl Batch {
@@ -158,7 +162,11 @@ impl Batch {
             crossing,
             bytes,
         });
-        Self(Arc::new(Headed { header, shared }))
+        Self(Arc::new(Headed {
+            header,
+            shared,
+            frames: OnceLock::new(),
+        }))
     }
 
     /// A batch of a few rows of one kind, made at once: for what isn't a stream.
@@ -251,6 +259,47 @@ impl Batch {
         Some(cell.get_or_init(|| ColumnBytes::of(field.field_type, column)))
     }
 
+    /// The batch as publish frames, one after the other in each piece, made once for all connections.
+    /// Each piece fits a deliver frame; there are several only where the batch is too large for one.
+    ///
+    /// # Errors
+    /// If a single row is too large for a frame.
+    pub fn frames(&self) -> Result<&[Bytes], EncodeError> {
+        if let Some(frames) = self.0.frames.get() {
+            return Ok(frames);
+        }
+        let mut frames = Vec::with_capacity(1);
+        self.encode_into(&mut frames)?;
+        Ok(self.0.frames.get_or_init(|| frames.into()))
+    }
+
+    fn encode_into(&self, frames: &mut Vec<Bytes>) -> Result<(), EncodeError> {
+        match wire::encode(self, &self.header().source) {
+            Ok(frame) => {
+                frames.push(frame);
+                Ok(())
+            }
+            Err(EncodeError::TooLarge { rows, .. }) if rows > 1 => {
+                let records = &self.0.shared.records;
+                let half = rows / 2;
+                for (from, count) in [(0, half), (half, rows - half)] {
+                    let part = records.slice(from, count);
+                    let mut header = self.header().clone();
+                    header.first_sequence = header.first_sequence.saturating_add(from as u64);
+                    Self::of_records(header, part).encode_into(frames)?;
+                }
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps the frames that the batch was decoded from.
+    pub(crate) fn keep_frames(&self, frames: Bytes) {
+        // Made already by somebody else: then they are the same.
+        drop(self.0.frames.set(Box::new([frames])));
+    }
+
     /// One row as a value; none past the end.
     #[must_use]
     pub fn row(&self, row: usize) -> Option<CollectionEvent> {
@@ -277,7 +326,11 @@ impl Batch {
 
     fn under(&self, header: BatchHeader) -> Self {
         let shared = Arc::clone(&self.0.shared);
-        Self(Arc::new(Headed { header, shared }))
+        Self(Arc::new(Headed {
+            header,
+            shared,
+            frames: OnceLock::new(),
+        }))
     }
 
     /// The same rows as another's publication: recorded events keep the `source` of who observed

@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::compare::{Comparison, Operator};
-use crate::batch::Batch;
+use crate::batch::BatchHeader;
 use crate::event::Kind;
 
 /// Pids that one filter may name; looked up by bisection in a list that stays in the first cache.
@@ -119,12 +119,12 @@ impl EventFilter {
 
     /// The part that is asked of a batch as a whole.
     #[inline]
-    pub(super) fn wants(&self, batch: &Batch) -> bool {
-        (self.kinds.is_empty() || self.kinds.contains(&batch.kind()))
+    pub(super) fn wants(&self, header: &BatchHeader) -> bool {
+        (self.kinds.is_empty() || self.kinds.contains(&header.kind))
             && self
                 .source
                 .as_ref()
-                .is_none_or(|source| **source == *batch.header().source)
+                .is_none_or(|source| **source == *header.source)
     }
 }
 

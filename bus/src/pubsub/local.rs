@@ -7,22 +7,25 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use arrow_buffer::BooleanBuffer;
 
+use super::outlet::{Outlet, Parcel};
 use super::queue::Offer;
 use super::rows::RowFilter;
 use super::statistics::{BusStatistics, SubscriberStatistics};
 use super::subscriber::Registry;
 use super::{
     EventBus, EventFilter, PublishError, PublisherId, Pushed, Queue, QueueCounts, Receipt,
-    SUBSCRIPTIONS_MAX, SubscribeError, Subscriber, SubscriptionId, SubscriptionOptions,
+    SUBSCRIPTIONS_MAX, SubscribeError, Subscriber, SubscriptionId, SubscriptionOptions, Weigh,
 };
-use crate::batch::{Batch, Selection};
+use crate::batch::{Batch, BatchHeader, Selection};
 use crate::count::{Count, DropReason};
 use crate::topic::{TopicMatcher, TopicPattern};
+use crate::wire::WireBatch;
 
 /// The bus of `bus.kind = "local"`. Dropping it closes it.
 #[derive(Debug, Default)]
@@ -56,7 +59,7 @@ struct Subscription {
     rows: Option<Arc<RowFilter>>,
     /// Whose events it doesn't get.
     without: Option<PublisherId>,
-    queue: Arc<Queue<Arc<Batch>>>,
+    outlet: Outlet,
 }
 
 impl PartialEq for Subscription {
@@ -81,8 +84,13 @@ impl Ord for Subscription {
 
 impl Subscription {
     #[inline]
-    fn wants(&self, from: PublisherId, batch: &Batch) -> bool {
-        self.without != Some(from) && self.filter.wants(batch)
+    fn wants(&self, from: PublisherId, header: &BatchHeader) -> bool {
+        self.without != Some(from) && self.filter.wants(header)
+    }
+
+    /// Whether its batches must have been looked into.
+    fn reads_columns(&self) -> bool {
+        self.rows.is_some() || matches!(self.outlet, Outlet::Columns(_))
     }
 
     fn statistics(&self) -> SubscriberStatistics {
@@ -90,8 +98,8 @@ impl Subscription {
             id: self.id,
             name: self.name.as_ref().to_owned(),
             patterns: self.patterns.clone(),
-            policy: self.queue.policy(),
-            counts: self.queue.counts(),
+            policy: self.outlet.policy(),
+            counts: self.outlet.counts(),
         }
     }
 }
@@ -112,22 +120,30 @@ impl Inner {
 impl Table {
     /// Counts a batch, and gives it its position.
     #[inline]
-    fn count(&mut self, batch: &Batch) -> Result<u64, PublishError> {
+    fn count(&mut self, parcel: &Parcel) -> Result<u64, PublishError> {
         if self.closed {
             return Err(PublishError::Closed {
-                topic: batch.topic().clone(),
-                rows: batch.rows(),
+                topic: parcel.header().topic.clone(),
+                rows: usize::try_from(parcel.rows()).unwrap_or(usize::MAX),
             });
         }
-        self.published += Count::batch(batch.rows() as u64);
+        self.published += Count::batch(parcel.rows());
         Ok(self.published.batches)
     }
 
     /// The row filters that a batch has to pass for somebody.
-    fn row_filters(&self, from: PublisherId, batch: &Batch) -> Vec<Arc<RowFilter>> {
-        let subscriptions = self.matcher.matches(batch.topic());
-        let wanting = subscriptions.iter().filter(|one| one.wants(from, batch));
+    fn row_filters(&self, from: PublisherId, header: &BatchHeader) -> Vec<Arc<RowFilter>> {
+        let subscriptions = self.matcher.matches(&header.topic);
+        let wanting = subscriptions.iter().filter(|one| one.wants(from, header));
         wanting.filter_map(|one| one.rows.clone()).collect()
+    }
+
+    /// Whether anybody who gets it has to look into a batch.
+    fn has_readers(&self, from: PublisherId, header: &BatchHeader) -> bool {
+        let subscriptions = self.matcher.matches(&header.topic);
+        subscriptions
+            .iter()
+            .any(|one| one.reads_columns() && one.wants(from, header))
     }
 }
 
@@ -141,7 +157,7 @@ impl Registry for Inner {
             table.matcher.remove(pattern, &subscription);
         }
         table.selecting -= usize::from(subscription.rows.is_some());
-        let (counts, left) = subscription.queue.retire_and_keep();
+        let (counts, left) = subscription.outlet.retire();
         table.departed += &counts;
         drop(table);
         // Only now, so that no publisher waits while up to a queue full of batches is freed.
@@ -156,25 +172,25 @@ struct Offering {
     matched: usize,
     queued: usize,
     /// Those whose policy is to wait, and that are full.
-    waiting: Vec<(Arc<Subscription>, Arc<Batch>)>,
+    waiting: Vec<(Arc<Subscription>, Parcel)>,
 }
 
 impl Offering {
     #[inline]
-    fn offer(&mut self, subscription: &Arc<Subscription>, batch: Arc<Batch>) {
-        match subscription.queue.offer(self.position, batch) {
+    fn offer(&mut self, subscription: &Arc<Subscription>, parcel: Parcel) {
+        match subscription.outlet.offer(self.position, parcel) {
             Offer::Done(pushed) => self.note(pushed),
-            Offer::Full(batch) => self.waiting.push((Arc::clone(subscription), batch)),
+            Offer::Full(parcel) => self.waiting.push((Arc::clone(subscription), parcel)),
         }
     }
 
     fn offer_filtered(&mut self, subscription: &Arc<Subscription>, filtered: Filtered) {
         match filtered {
             Filtered::Nothing => {}
-            Filtered::Rows(rows) => self.offer(subscription, rows),
+            Filtered::Rows(rows) => self.offer(subscription, Parcel::Batch(rows)),
             Filtered::Failed(rows) => {
                 let reason = DropReason::Fault;
-                self.note(subscription.queue.refuse(self.position, rows, reason));
+                self.note(subscription.outlet.refuse(self.position, rows, reason));
             }
         }
     }
@@ -195,10 +211,40 @@ impl Offering {
     #[cold]
     fn wait(&mut self) {
         let since = Instant::now();
-        for (subscription, batch) in std::mem::take(&mut self.waiting) {
-            let pushed = subscription.queue.push_waiting(self.position, batch, since);
+        for (subscription, parcel) in std::mem::take(&mut self.waiting) {
+            let pushed = subscription
+                .outlet
+                .push_waiting(self.position, parcel, since);
             self.note(pushed);
         }
+    }
+
+    fn receipt(&self) -> Receipt {
+        Receipt {
+            position: self.position,
+            matched: self.matched,
+            queued: self.queued,
+        }
+    }
+}
+
+/// A publish that has to wait for subscribers which are full and whose policy is to wait. Everybody
+/// else has the batch already.
+#[must_use = "those who are waited for don't get the batch otherwise"]
+pub struct Waiting(Offering);
+
+impl Waiting {
+    /// Waits on this thread, at most for the longest of their deadlines.
+    pub fn wait(mut self) -> Receipt {
+        self.0.wait();
+        self.0.receipt()
+    }
+}
+
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let subscribers = self.0.waiting.len();
+        write!(f, "Waiting for {subscribers} subscribers")
     }
 }
 
@@ -241,7 +287,7 @@ fn cut(batch: &Arc<Batch>, mask: &BooleanBuffer) -> Filtered {
     if selected == 0 {
         return Filtered::Nothing;
     }
-    if selected == batch.rows() {
+    if selected == Batch::rows(batch) {
         return Filtered::Rows(Arc::clone(batch));
     }
     let bits = mask.sliced();
@@ -254,55 +300,117 @@ fn cut(batch: &Arc<Batch>, mask: &BooleanBuffer) -> Filtered {
     }
 }
 
-impl EventBus for LocalBus {
-    fn publish(&self, from: PublisherId, batch: Arc<Batch>) -> Result<Receipt, PublishError> {
+impl LocalBus {
+    /// Publishes what came over a wire. It is decoded only if somebody here reads its columns. Doesn't
+    /// wait: who has to be waited for is handed back.
+    ///
+    /// # Errors
+    /// [`PublishError`], and then no subscriber got the batch.
+    pub fn publish_wire(
+        &self,
+        from: PublisherId,
+        wire: WireBatch,
+    ) -> Result<Result<Receipt, Waiting>, PublishError> {
+        let is_read = self.inner.lock().has_readers(from, wire.header());
+        let parcel = if is_read {
+            let batch = wire.decode().map_err(|error| PublishError::Invalid {
+                topic: wire.header().topic.clone(),
+                rows: wire.rows(),
+                problem: error.to_string(),
+            })?;
+            Parcel::Batch(Arc::new(batch))
+        } else {
+            Parcel::Wire(Arc::new(wire))
+        };
+        self.hand_on(from, parcel)
+    }
+
+    /// As [`EventBus::publish`], for who can't wait on this thread.
+    ///
+    /// # Errors
+    /// [`PublishError`], and then no subscriber got the batch.
+    pub fn publish_without_waiting(
+        &self,
+        from: PublisherId,
+        batch: Arc<Batch>,
+    ) -> Result<Result<Receipt, Waiting>, PublishError> {
+        self.hand_on(from, Parcel::Batch(batch))
+    }
+
+    fn hand_on(
+        &self,
+        from: PublisherId,
+        parcel: Parcel,
+    ) -> Result<Result<Receipt, Waiting>, PublishError> {
         let mut table = self.inner.lock();
         let mut filtered = FilteredOnce::default();
-        if table.selecting > 0 {
+        if table.selecting > 0
+            && let Parcel::Batch(batch) = &parcel
+        {
             // Looking at columns takes microseconds: not while other publishers wait.
-            let filters = table.row_filters(from, &batch);
+            let filters = table.row_filters(from, batch.header());
             drop(table);
             for filter in &filters {
-                filtered.get(filter, &batch);
+                filtered.get(filter, batch);
             }
             table = self.inner.lock();
         }
-        let position = table.count(&batch)?;
+        let position = table.count(&parcel)?;
         let mut offering = Offering {
             position,
             matched: 0,
             queued: 0,
             waiting: Vec::new(),
         };
-        let subscriptions = table.matcher.matches(batch.topic());
+        let subscriptions = table.matcher.matches(&parcel.header().topic);
         // One behind, so that the last one gets the publisher's own `Arc`.
         let mut before: Option<&Arc<Subscription>> = None;
         for subscription in subscriptions.iter() {
-            if !subscription.wants(from, &batch) {
+            if !subscription.wants(from, parcel.header()) {
                 continue;
             }
-            if let Some(filter) = &subscription.rows {
-                offering.offer_filtered(subscription, filtered.get(filter, &batch));
-            } else if let Some(before) = before.replace(subscription) {
-                offering.offer(before, Arc::clone(&batch));
+            match (&subscription.rows, &parcel) {
+                (Some(filter), Parcel::Batch(batch)) => {
+                    offering.offer_filtered(subscription, filtered.get(filter, batch));
+                }
+                // It came while the batch was looked at, and begins with the next.
+                (Some(_), Parcel::Wire(_)) => {}
+                (None, _) => {
+                    if let Some(before) = before.replace(subscription) {
+                        offering.offer(before, parcel.clone());
+                    }
+                }
             }
         }
         if let Some(last) = before {
-            offering.offer(last, batch);
+            offering.offer(last, parcel);
         }
         drop(subscriptions);
         drop(table);
-        if !offering.waiting.is_empty() {
-            offering.wait();
+        if offering.waiting.is_empty() {
+            Ok(Ok(offering.receipt()))
+        } else {
+            Ok(Err(Waiting(offering)))
         }
-        Ok(Receipt {
-            position,
-            matched: offering.matched,
-            queued: offering.queued,
-        })
     }
 
-    fn subscribe(&self, options: SubscriptionOptions) -> Result<Subscriber, SubscribeError> {
+    /// As [`EventBus::subscribe`], for a connection: it gets batches as they came, where nobody here
+    /// has looked into them.
+    ///
+    /// # Errors
+    /// [`SubscribeError`], and then nothing has changed.
+    pub fn subscribe_parcels(
+        &self,
+        options: SubscriptionOptions,
+    ) -> Result<Subscriber<Parcel>, SubscribeError> {
+        self.register(options, Outlet::Parcels)
+    }
+
+    fn register<T: Weigh>(
+        &self,
+        options: SubscriptionOptions,
+        outlet: impl FnOnce(Arc<Queue<T>>) -> Outlet,
+    ) -> Result<Subscriber<T>, SubscribeError> {
         let rows = options.check()?;
         let mut table = self.inner.lock();
         if table.closed {
@@ -317,6 +425,7 @@ impl EventBus for LocalBus {
                 others.find_map(|other| other.rows.as_ref().filter(|known| ***known == rows));
             same.map_or_else(|| Arc::new(rows), Arc::clone)
         });
+        let queue = Arc::new(Queue::new(options.policy, options.limits));
         let subscription = Arc::new(Subscription {
             id: SubscriptionId::unique(),
             name: options.name.into(),
@@ -324,7 +433,7 @@ impl EventBus for LocalBus {
             filter: options.filter,
             rows,
             without: options.owner.filter(|_| !options.own_events),
-            queue: Arc::new(Queue::new(options.policy, options.limits)),
+            outlet: outlet(Arc::clone(&queue)),
         });
         table.selecting += usize::from(subscription.rows.is_some());
         for pattern in &subscription.patterns {
@@ -337,9 +446,20 @@ impl EventBus for LocalBus {
         Ok(Subscriber {
             id: subscription.id,
             name: Arc::clone(&subscription.name),
-            queue: Arc::clone(&subscription.queue),
+            queue,
             registry,
         })
+    }
+}
+
+impl EventBus for LocalBus {
+    fn publish(&self, from: PublisherId, batch: Arc<Batch>) -> Result<Receipt, PublishError> {
+        let handed_on = self.hand_on(from, Parcel::Batch(batch))?;
+        Ok(handed_on.unwrap_or_else(Waiting::wait))
+    }
+
+    fn subscribe(&self, options: SubscriptionOptions) -> Result<Subscriber, SubscribeError> {
+        self.register(options, Outlet::Columns)
     }
 
     fn unsubscribe(&self, id: SubscriptionId) -> bool {
@@ -373,7 +493,7 @@ impl EventBus for LocalBus {
         let mut table = self.inner.lock();
         table.closed = true;
         for subscription in table.subscriptions.values() {
-            subscription.queue.close();
+            subscription.outlet.close();
         }
     }
 }

@@ -10,6 +10,7 @@ mod filter;
 mod local;
 mod null;
 mod options;
+mod outlet;
 mod queue;
 mod rows;
 mod statistics;
@@ -30,11 +31,12 @@ pub use filter::{
     CorrelationFilter, EventFilter, FILTER_PIDS_MAX, FILTER_TEXT_BYTES_MAX, FilterError, Priority,
     UnknownPriority,
 };
-pub use local::LocalBus;
+pub use local::{LocalBus, Waiting};
 pub use null::NullBus;
 pub use options::{
     PATTERNS_PER_SUBSCRIPTION_MAX, SUBSCRIPTIONS_MAX, SubscribeError, SubscriptionOptions,
 };
+pub use outlet::Parcel;
 pub use queue::{
     Delivery, Gap, Pushed, QUEUE_BATCHES_MAX, QUEUE_BYTES_MAX, QUEUE_GAPS_MAX, Queue, QueueCounts,
     QueueLimits, QueuePolicy, Recv, Weigh,
@@ -138,6 +140,16 @@ pub enum PublishError {
         topic: Topic,
         /// How many.
         rows: usize,
+    },
+    /// It came over a wire, and its values aren't what its columns say.
+    #[error("{rows} rows on `{topic}` are dropped[invalid]: {problem}")]
+    Invalid {
+        /// Where they should have gone.
+        topic: Topic,
+        /// How many.
+        rows: usize,
+        /// What is wrong.
+        problem: String,
     },
 }
 

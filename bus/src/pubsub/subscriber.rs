@@ -8,7 +8,7 @@ use std::future::Future;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::{Delivery, Queue, QueueCounts, Recv, SubscriptionId};
+use super::{Delivery, Queue, QueueCounts, Recv, SubscriptionId, Weigh};
 use crate::batch::Batch;
 
 /// Where a subscription is registered.
@@ -19,14 +19,14 @@ pub(super) trait Registry: Send + Sync {
 
 /// Receives what a subscription matches. Receiving from several threads is possible, each batch goes
 /// to one of them.
-pub struct Subscriber {
+pub struct Subscriber<T: Weigh = Arc<Batch>> {
     pub(super) id: SubscriptionId,
     pub(super) name: Arc<str>,
-    pub(super) queue: Arc<Queue<Arc<Batch>>>,
+    pub(super) queue: Arc<Queue<T>>,
     pub(super) registry: Weak<dyn Registry>,
 }
 
-impl Subscriber {
+impl<T: Weigh> Subscriber<T> {
     /// The subscription's id.
     pub fn id(&self) -> SubscriptionId {
         self.id
@@ -43,33 +43,29 @@ impl Subscriber {
     }
 
     /// As [`Queue::try_recv`].
-    pub fn try_recv(&self) -> Recv<Delivery<Arc<Batch>>> {
+    pub fn try_recv(&self) -> Recv<Delivery<T>> {
         self.queue.try_recv()
     }
 
     /// As [`Queue::recv_blocking`].
-    pub fn recv_blocking(&self) -> Recv<Delivery<Arc<Batch>>> {
+    pub fn recv_blocking(&self) -> Recv<Delivery<T>> {
         self.queue.recv_blocking()
     }
 
     /// As [`Queue::recv_timeout`].
-    pub fn recv_timeout(&self, timeout: Duration) -> Recv<Delivery<Arc<Batch>>> {
+    pub fn recv_timeout(&self, timeout: Duration) -> Recv<Delivery<T>> {
         self.queue.recv_timeout(timeout)
     }
 
     /// As [`Queue::recv_many_blocking`].
-    pub fn recv_many_blocking(
-        &self,
-        out: &mut Vec<Delivery<Arc<Batch>>>,
-        max: usize,
-    ) -> Recv<usize> {
+    pub fn recv_many_blocking(&self, out: &mut Vec<Delivery<T>>, max: usize) -> Recv<usize> {
         self.queue.recv_many_blocking(out, max)
     }
 
     /// As [`Queue::recv_many_timeout`].
     pub fn recv_many_timeout(
         &self,
-        out: &mut Vec<Delivery<Arc<Batch>>>,
+        out: &mut Vec<Delivery<T>>,
         max: usize,
         timeout: Duration,
     ) -> Recv<usize> {
@@ -77,7 +73,10 @@ impl Subscriber {
     }
 
     /// As [`Queue::recv`]; cancel safe.
-    pub fn recv(&self) -> impl Future<Output = Recv<Delivery<Arc<Batch>>>> + Send + '_ {
+    pub fn recv(&self) -> impl Future<Output = Recv<Delivery<T>>> + Send + '_
+    where
+        T: Send,
+    {
         self.queue.recv()
     }
 
@@ -93,7 +92,7 @@ impl Subscriber {
     }
 }
 
-impl fmt::Debug for Subscriber {
+impl<T: Weigh> fmt::Debug for Subscriber<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subscriber")
             .field("id", &self.id)
@@ -102,7 +101,7 @@ impl fmt::Debug for Subscriber {
     }
 }
 
-impl Drop for Subscriber {
+impl<T: Weigh> Drop for Subscriber<T> {
     fn drop(&mut self) {
         match self.registry.upgrade() {
             Some(registry) => {

@@ -15,6 +15,7 @@ mod send;
 mod state;
 mod waiting;
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -313,7 +314,7 @@ impl<T: Weigh> Queue<T> {
     }
 
     /// As [`Queue::retire`], and hands over what was queued, for who can't destroy it just now.
-    pub(super) fn retire_and_keep(&self) -> (QueueCounts, impl Sized + use<T>) {
+    pub(super) fn retire_and_keep(&self) -> (QueueCounts, VecDeque<Delivery<T>>) {
         let mut state = self.lock();
         let left = state.retire();
         let counts = state.counts();

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use super::state::State;
 use super::waiting::Waiting;
 use super::{Delivery, Queue, Recv, Weigh};
+use crate::count::{Count, DropReason};
 
 /// How often a receiver yields before it looks again, where the last time there was little: two or three
 /// microseconds on an idle machine, in which many items arrive where many do, so that the lock is taken
@@ -77,6 +78,38 @@ impl<T: Weigh> Queue<T> {
         T: Send,
     {
         Receiving { queue: self }
+    }
+
+    /// Appends up to `max` (at least 1) of the stream to `out` and says how many, or has the task woken
+    /// when there is anything: never [`Recv::Empty`].
+    pub fn poll_recv_many(
+        &self,
+        context: &Context<'_>,
+        out: &mut Vec<Delivery<T>>,
+        max: usize,
+    ) -> Poll<Recv<usize>> {
+        let mut state = self.lock();
+        let mut displaced = None;
+        let polled = if let Some(ended) = ended(&mut state) {
+            Poll::Ready(ended)
+        } else if state.has_any() {
+            Poll::Ready(Recv::Got(state.take_some(out, max.max(1))))
+        } else {
+            displaced = state.waiting(|waiting| waiting.task_waits(context.waker()));
+            Poll::Pending
+        };
+        self.unlock(state);
+        if let Some(waker) = displaced {
+            waker.wake();
+        }
+        polled
+    }
+
+    /// Counts again what was received and got lost before it reached anybody: a connection's end.
+    pub(crate) fn lose_received(&self, count: Count, reason: DropReason) {
+        let mut state = self.lock();
+        state.lose_received(count, reason);
+        self.unlock(state);
     }
 
     fn receive(&self, deadline: Option<Instant>) -> Recv<Delivery<T>> {

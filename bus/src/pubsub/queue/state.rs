@@ -319,6 +319,14 @@ impl<T> State<T> {
         mem::replace(&mut self.stream, room)
     }
 
+    /// Moves what was delivered to what was dropped, at most as much as was.
+    pub(super) fn lose_received(&mut self, count: Count, reason: DropReason) {
+        if let Some(left) = self.slow.delivered.checked_sub(count) {
+            self.slow.delivered = left;
+            self.slow.dropped.add(reason, count);
+        }
+    }
+
     pub(super) fn stream_len(&self) -> usize {
         self.stream.len()
     }
