@@ -6,6 +6,7 @@
 use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign};
+use std::str::FromStr;
 
 use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
@@ -144,6 +145,22 @@ impl DropReason {
             Self::Invalid => "invalid",
             Self::Disconnected => "disconnected",
         }
+    }
+}
+
+/// A text that names no reason.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no reason for a drop")]
+pub struct UnknownDropReason(pub String);
+
+impl FromStr for DropReason {
+    type Err = UnknownDropReason;
+
+    fn from_str(text: &str) -> Result<Self, UnknownDropReason> {
+        Self::ALL
+            .into_iter()
+            .find(|reason| reason.as_str() == text)
+            .ok_or_else(|| UnknownDropReason(text.to_owned()))
     }
 }
 

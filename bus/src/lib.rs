@@ -6,13 +6,15 @@
 //! - [`batch`]: immutable columns of rows, the batcher, recordings;
 //! - [`topic`]: where they go;
 //! - [`pubsub`]: who gets them, through bounded queues, with exact counts;
-//! - [`wire`]: frames, and batches as bytes.
+//! - [`wire`]: frames, and batches as bytes;
+//! - [`socket`]: the broker and its clients.
 
 pub mod batch;
 mod caps;
 mod count;
 pub mod event;
 pub mod pubsub;
+pub mod socket;
 pub mod topic;
 pub mod wire;
 

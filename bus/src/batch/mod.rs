@@ -23,7 +23,7 @@ pub use select::{SelectError, Selection};
 
 use crate::event::{CollectionEvent, EventBuilder, Kind, Timestamp};
 use crate::topic::Topic;
-use crate::wire::{self, EncodeError};
+use crate::wire::{self, EncodeError, Stamp};
 
 /// Marks the batches of one look at everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -269,12 +269,17 @@ impl Batch {
             return Ok(frames);
         }
         let mut frames = Vec::with_capacity(1);
-        self.encode_into(&mut frames)?;
+        self.encode_into(Stamp::Deliver(&self.header().source), &mut frames)?;
         Ok(self.0.frames.get_or_init(|| frames.into()))
     }
 
-    fn encode_into(&self, frames: &mut Vec<Bytes>) -> Result<(), EncodeError> {
-        match wire::encode(self, &self.header().source) {
+    /// Appends the publish frames of the batch: one, or as many as it takes.
+    pub(crate) fn encode_into(
+        &self,
+        stamp: Stamp<'_>,
+        frames: &mut Vec<Bytes>,
+    ) -> Result<(), EncodeError> {
+        match wire::encode(self, stamp) {
             Ok(frame) => {
                 frames.push(frame);
                 Ok(())
@@ -286,7 +291,7 @@ impl Batch {
                     let part = records.slice(from, count);
                     let mut header = self.header().clone();
                     header.first_sequence = header.first_sequence.saturating_add(from as u64);
-                    Self::of_records(header, part).encode_into(frames)?;
+                    Self::of_records(header, part).encode_into(stamp, frames)?;
                 }
                 Ok(())
             }

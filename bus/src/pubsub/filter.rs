@@ -70,7 +70,7 @@ impl FromStr for Priority {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct EventFilter {
     pub(super) kinds: Vec<Kind>,
-    source: Option<String>,
+    pub(super) source: Option<String>,
     pub(super) pids: Vec<u32>,
     pub(super) priority_min: Option<Priority>,
     pub(super) comparison: Option<Comparison>,

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::batch::Batch;
 use crate::topic::Topic;
 
-pub use compare::{Comparison, Literal, Operator};
+pub use compare::{Comparison, Literal, Operator, UnknownOperator};
 pub use factory::{BusKind, OpenError, UnknownBusKind, open};
 pub use filter::{
     CorrelationFilter, EventFilter, FILTER_PIDS_MAX, FILTER_TEXT_BYTES_MAX, FilterError, Priority,
@@ -37,11 +37,13 @@ pub use options::{
     PATTERNS_PER_SUBSCRIPTION_MAX, SUBSCRIPTIONS_MAX, SubscribeError, SubscriptionOptions,
 };
 pub use outlet::Parcel;
+pub(crate) use queue::Offered;
 pub use queue::{
     Delivery, Gap, Pushed, QUEUE_BATCHES_MAX, QUEUE_BYTES_MAX, QUEUE_GAPS_MAX, Queue, QueueCounts,
     QueueLimits, QueuePolicy, Recv, Weigh,
 };
 pub use statistics::{BusStatistics, SubscriberStatistics};
+pub(crate) use subscriber::Registry;
 pub use subscriber::Subscriber;
 
 /// What carries batches from publishers to subscribers.
@@ -100,7 +102,7 @@ impl fmt::Display for PublisherId {
 pub struct SubscriptionId(u64);
 
 impl SubscriptionId {
-    fn unique() -> Self {
+    pub(crate) fn unique() -> Self {
         Self(next_id())
     }
 }
@@ -116,8 +118,8 @@ fn next_id() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// What became of a batch that was published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What became of a batch that was published. All 0 where it goes over a socket: nobody knows yet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Receipt {
     /// Its number on this bus, from 1. A subscriber's batches come with rising positions; only one that
     /// had to wait for room in its queue can come behind what others published meanwhile.

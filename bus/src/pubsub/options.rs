@@ -3,6 +3,7 @@
 //! The invariant: what [`SubscriptionOptions::check`] let pass can be evaluated on every batch.
 
 use crate::topic::TopicPattern;
+use crate::wire::{Subscribe, WireComparison, WirePolicy};
 
 use super::rows::RowFilter;
 use super::{CorrelationFilter, EventFilter, FilterError, PublisherId, QueueLimits, QueuePolicy};
@@ -111,6 +112,62 @@ impl SubscriptionOptions {
         self
     }
 
+    /// How it is shown.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The patterns that are asked for.
+    pub(crate) fn patterns_asked(&self) -> &[TopicPattern] {
+        &self.patterns
+    }
+
+    /// What the queue does when it is full.
+    pub(crate) const fn policy_asked(&self) -> QueuePolicy {
+        self.policy
+    }
+
+    /// How much the queue may hold.
+    pub(crate) const fn limits_asked(&self) -> QueueLimits {
+        self.limits
+    }
+
+    /// As a frame says it.
+    pub(crate) fn to_wire(&self, id: u32, name: String) -> Subscribe {
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        Subscribe {
+            id,
+            name,
+            patterns: self.patterns.iter().map(ToString::to_string).collect(),
+            own_events: self.own_events || self.owner.is_none(),
+            policy: match self.policy {
+                QueuePolicy::DropOldest => WirePolicy::DropOldest,
+                QueuePolicy::DropNewest => WirePolicy::DropNewest,
+                QueuePolicy::Block { deadline } => WirePolicy::Block {
+                    deadline_ms: u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX),
+                },
+            },
+            queue_batches_max: number(self.limits.items_max),
+            queue_bytes_max: self.limits.bytes_max,
+            kinds: self.filter.kinds.iter().map(|kind| *kind as u8).collect(),
+            source: self.filter.source.clone(),
+            pids: self.filter.pids.clone(),
+            priority_min: self
+                .filter
+                .priority_min
+                .map(|priority| priority.to_string()),
+            comparison: self.filter.comparison.as_ref().map(WireComparison::of),
+            correlation_id: self.correlation.id.clone(),
+            correlation_glob: self.correlation.glob.clone(),
+            correlation_root: self.correlation.root.clone(),
+        }
+    }
+
+    /// Checks all that can be checked before the first batch.
+    pub(crate) fn check_only(&self) -> Result<(), SubscribeError> {
+        self.check().map(drop)
+    }
+
     /// Checks all that can be checked before the first batch, and prepares the row filter: `None`
     /// where every row of a batch goes on.
     pub(super) fn check(&self) -> Result<Option<RowFilter>, SubscribeError> {
@@ -184,6 +241,18 @@ pub enum SubscribeError {
     TooManySubscriptions {
         /// The subscription's name.
         name: String,
+    },
+    /// The broker refuses it.
+    #[error("subscription `{name}`: {message}")]
+    Refused {
+        /// The subscription's name.
+        name: String,
+        /// What kind of reason, for programs: `denied`, `limit`, `subscription`.
+        code: String,
+        /// Why.
+        message: String,
+        /// The access rule that decided.
+        rule: Option<String>,
     },
     /// The bus was closed.
     #[error("the bus is closed, subscription `{name}` would get nothing; open a new bus")]

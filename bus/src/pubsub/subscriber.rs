@@ -6,13 +6,15 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::{Delivery, Queue, QueueCounts, Recv, SubscriptionId, Weigh};
 use crate::batch::Batch;
+use crate::count::{Count, DropReason};
 
 /// Where a subscription is registered.
-pub(super) trait Registry: Send + Sync {
+pub(crate) trait Registry: Send + Sync {
     /// Takes it out; `false` where it isn't there.
     fn unsubscribe(&self, id: SubscriptionId) -> bool;
 }
@@ -27,6 +29,21 @@ pub struct Subscriber<T: Weigh = Arc<Batch>> {
 }
 
 impl<T: Weigh> Subscriber<T> {
+    /// The receiving end of a queue that somebody else fills.
+    pub(crate) const fn new(
+        id: SubscriptionId,
+        name: Arc<str>,
+        queue: Arc<Queue<T>>,
+        registry: Weak<dyn Registry>,
+    ) -> Self {
+        Self {
+            id,
+            name,
+            queue,
+            registry,
+        }
+    }
+
     /// The subscription's id.
     pub fn id(&self) -> SubscriptionId {
         self.id
@@ -78,6 +95,21 @@ impl<T: Weigh> Subscriber<T> {
         T: Send,
     {
         self.queue.recv()
+    }
+
+    /// As [`Queue::poll_recv_many`].
+    pub fn poll_recv_many(
+        &self,
+        context: &Context<'_>,
+        out: &mut Vec<Delivery<T>>,
+        max: usize,
+    ) -> Poll<Recv<usize>> {
+        self.queue.poll_recv_many(context, out, max)
+    }
+
+    /// Counts again what was received and got lost before it reached anybody: a connection's end.
+    pub(crate) fn lose_received(&self, count: Count, reason: DropReason) {
+        self.queue.lose_received(count, reason);
     }
 
     /// Takes no more: what is queued can still be received, and then [`Recv::Closed`]. What matches

@@ -75,6 +75,50 @@ impl TopicPattern {
         }
         topic_tokens.next().is_none()
     }
+
+    /// The pattern that selects just what both select; none where there is nothing.
+    ///
+    /// In this grammar what two patterns select in common is always one pattern, no longer than the longer.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Option<Self> {
+        use PatternToken::{AnyOne, Literal, Rest};
+        let (mut mine, mut theirs) = (self.tokens(), other.tokens());
+        let mut both: Vec<&str> = Vec::new();
+        loop {
+            let (rest, last) = match (mine.next(), theirs.next()) {
+                (None, None) => break,
+                (None, _) | (_, None) => return None,
+                (Some(Rest), Some(last)) => (theirs, last),
+                (Some(last), Some(Rest)) => (mine, last),
+                (Some(Literal(one)), Some(Literal(two))) if one != two => return None,
+                (Some(Literal(one)), _) | (_, Some(Literal(one))) => {
+                    both.push(one);
+                    continue;
+                }
+                (Some(AnyOne), Some(AnyOne)) => {
+                    both.push("*");
+                    continue;
+                }
+            };
+            // One of them takes whatever the other still asks for.
+            both.push(last.as_str());
+            both.extend(rest.map(PatternToken::as_str));
+            break;
+        }
+        Some(Self::from_valid(&both.join(".")))
+    }
+}
+
+impl<'a> PatternToken<'a> {
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'a str {
+        match self {
+            Self::Literal(text) => text,
+            Self::AnyOne => "*",
+            Self::Rest => ">",
+        }
+    }
 }
 
 fn check_pattern_token(text: &str, token: Token<'_>) -> Result<(), TopicError> {

@@ -303,6 +303,25 @@ proptest! {
     }
 
     #[test]
+    fn an_intersection_selects_just_what_both_select(
+        one in pattern_tokens(),
+        other in pattern_tokens(),
+        topics in prop::collection::vec(tokens("[ab]"), 1..32),
+    ) {
+        let parse = |tokens: &[String]| TopicPattern::parse(&tokens.join(".")).unwrap();
+        let both = parse(&one).intersection(&parse(&other));
+        if let Some(both) = &both {
+            prop_assert!(TopicPattern::parse(both.as_str()).is_ok_and(|parsed| parsed == *both));
+        }
+        for topic in &topics {
+            let parsed = Topic::parse(&topic.join(".")).unwrap();
+            let expected = naive(&one, topic) && naive(&other, topic);
+            let found = both.as_ref().is_some_and(|both| both.matches(&parsed));
+            prop_assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
     fn no_text_panics(text in ".{0,300}") {
         let topic = Topic::parse(&text);
         let pattern = TopicPattern::parse(&text);

@@ -13,6 +13,7 @@ use arrow_data::ArrayData;
 use bytes::Bytes;
 
 use super::lengths::{Shape, offset_bytes, offset_values};
+use super::publish::Stamp;
 use crate::event::{FieldSpec, FieldType};
 
 /// The widest value of a column: buffers that begin at a multiple of it are shared, others copied.
@@ -33,17 +34,17 @@ pub struct ColumnError {
 
 /// Gathers a column's buffers, in the order of the wire, from row 0 on.
 ///
-/// `stamp` is what the frame says of the column `source`: where all rows say the same, nothing is sent.
+/// Where the frame says it all of the column `source`, nothing is sent of it.
 pub(super) fn gather<'a>(
     field: &FieldSpec,
     column: &'a ArrayRef,
-    stamp: &str,
+    stamp: Stamp<'_>,
     out: &mut Vec<Cow<'a, [u8]>>,
 ) {
     let rows = column.len();
     let nothing = rows == 0
         || column.null_count() == rows
-        || (field.name == STAMPED_FIELD && is_constant(column, stamp));
+        || (field.name == STAMPED_FIELD && is_said(column, stamp));
     if nothing {
         let buffers = super::lengths::buffers(field.field_type);
         out.extend(std::iter::repeat_n(Cow::Borrowed(&[][..]), buffers));
@@ -87,10 +88,13 @@ pub(super) fn gather<'a>(
     }
 }
 
-fn is_constant(column: &ArrayRef, stamp: &str) -> bool {
-    column
-        .as_string_opt::<i32>()
-        .is_some_and(|texts| texts.iter().all(|text| text == Some(stamp)))
+fn is_said(column: &ArrayRef, stamp: Stamp<'_>) -> bool {
+    match stamp {
+        Stamp::Broker => true,
+        Stamp::Deliver(source) => column
+            .as_string_opt::<i32>()
+            .is_some_and(|texts| texts.iter().all(|text| text == Some(source))),
+    }
 }
 
 /// A bitmap of exactly as many bytes as its rows need.

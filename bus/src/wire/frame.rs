@@ -388,3 +388,14 @@ pub(super) fn header_bytes<H: Serialize>(
     }
     Ok(bytes)
 }
+
+/// Appends the head of a deliver frame whose payload of `payload_bytes`, whole publish frames, follows.
+///
+/// A source's name is bounded by its config or made by the broker, so that the header always fits.
+pub(crate) fn put_deliver(out: &mut BytesMut, header: &super::Deliver<'_>, payload_bytes: usize) {
+    let Ok(header) = header_bytes(FrameType::Deliver, header) else {
+        return;
+    };
+    let layout = Layout::of(header.len(), |_| payload_bytes);
+    put_head(out, FrameType::Deliver, &header, &layout);
+}

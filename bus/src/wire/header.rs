@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::FrameType;
 use super::frame::FrameError;
+use crate::pubsub::{Comparison, Literal};
 
 /// Decodes a header. What follows its last field is of a later version, and ignored.
 ///
@@ -87,6 +88,22 @@ pub struct WireComparison {
     pub operator: String,
     /// With what.
     pub literal: WireLiteral,
+}
+
+impl WireComparison {
+    /// As a frame says it.
+    pub(crate) fn of(comparison: &Comparison) -> Self {
+        Self {
+            column: comparison.column.clone(),
+            operator: comparison.operator.as_str().to_owned(),
+            literal: match &comparison.literal {
+                Literal::Bool(value) => WireLiteral::Bool(*value),
+                Literal::Integer(value) => WireLiteral::Integer(*value),
+                Literal::Float(value) => WireLiteral::Number(*value),
+                Literal::Text(value) => WireLiteral::Text(value.clone()),
+            },
+        }
+    }
 }
 
 /// A subscription.

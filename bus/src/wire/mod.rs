@@ -12,6 +12,7 @@ mod publish;
 mod run;
 
 pub use columns::ColumnError;
+pub(crate) use frame::put_deliver;
 pub use frame::{
     ALIGNMENT_LARGE, ALIGNMENT_SMALL, FRAME_BYTES_MAX, Frame, FrameError, FrameType,
     LARGE_FRAME_BYTES, PREFIX_BYTES, Prefix, control_frame, frame_with_payload,
@@ -20,7 +21,9 @@ pub use header::{
     Deliver, ErrorFrame, GapFrame, Goodbye, Hello, Ping, Pong, Reply, Request, Subscribe,
     Subscribed, Unsubscribe, Welcome, WireComparison, WireLiteral, WirePolicy, decode_header,
 };
-pub use publish::{EncodeError, PUBLISH_BYTES_MAX, PublishError, PublishFrame, encode};
+pub use publish::{
+    DecodeError, EncodeError, PUBLISH_BYTES_MAX, PublishError, PublishFrame, Stamp, encode,
+};
 pub use run::{RUN_BYTES_MAX, RunBuilder, WireBatch};
 
 /// The version of the protocol.

@@ -78,6 +78,17 @@ pub enum PublishError {
         /// What is there.
         found: usize,
     },
+    /// Frames of several kinds in one delivery.
+    #[error("{one} and {other} events in one batch")]
+    Mixed {
+        /// The first kind.
+        one: Kind,
+        /// Another.
+        other: Kind,
+    },
+    /// It says who observed its rows.
+    #[error("column `source` has values; leave it empty, the broker says who it comes from")]
+    ForeignSource,
     /// The frame is too large to be delivered.
     #[error("a publish frame of {bytes} bytes; at most {PUBLISH_BYTES_MAX} are allowed")]
     TooLarge {
@@ -116,11 +127,20 @@ pub enum EncodeError {
     Frame(#[from] FrameError),
 }
 
-/// Encodes a batch. Where every row's `source` is `stamp`, the column is left out.
+/// Who says who observed a batch's rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stamp<'a> {
+    /// The broker, of whoever publishes: a client leaves the column `source` out.
+    Broker,
+    /// The deliver frame says this; the column is left out where every row says the same.
+    Deliver(&'a str),
+}
+
+/// Encodes a batch.
 ///
 /// # Errors
 /// If the frame would be too large.
-pub fn encode(batch: &Batch, stamp: &str) -> Result<Bytes, EncodeError> {
+pub fn encode(batch: &Batch, stamp: Stamp<'_>) -> Result<Bytes, EncodeError> {
     let header = batch.header();
     let rows = batch.rows();
     let mut parts: Vec<Cow<'_, [u8]>> = Vec::with_capacity(header.kind.fields().len() * 3);

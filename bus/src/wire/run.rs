@@ -29,6 +29,49 @@ pub struct WireBatch {
 }
 
 impl WireBatch {
+    /// The whole publish frames of a delivery, whose rows come from `source`.
+    ///
+    /// # Errors
+    /// If they aren't publish frames of one kind and topic, one after the other.
+    pub fn of_frames(source: &Arc<str>, frames: Bytes) -> Result<Self, PublishError> {
+        let mut rest = frames.clone();
+        let mut first: Option<Self> = None;
+        while let Some(frame) = Frame::read(&rest)? {
+            let publish = PublishFrame::of(&frame)?;
+            match &mut first {
+                None => {
+                    first = Some(Self {
+                        header: BatchHeader {
+                            kind: publish.kind,
+                            topic: Topic::parse(publish.topic)?,
+                            source: Arc::clone(source),
+                            first_sequence: publish.first_sequence,
+                            opened: publish.opened,
+                            closed: publish.closed,
+                            snapshot: publish.snapshot,
+                        },
+                        rows: publish.rows,
+                        frames: frames.clone(),
+                    });
+                }
+                Some(batch) if batch.header.kind == publish.kind => {
+                    batch.rows += publish.rows;
+                    batch.header.closed = batch.header.closed.max(publish.closed);
+                }
+                Some(batch) => {
+                    let (one, other) = (batch.header.kind, publish.kind);
+                    return Err(PublishError::Mixed { one, other });
+                }
+            }
+            rest = rest.slice(frame.prefix().bytes..);
+        }
+        if !rest.is_empty() {
+            let (expected, found) = (frames.len() - rest.len(), frames.len());
+            return Err(PublishError::Payload { expected, found });
+        }
+        first.ok_or(PublishError::NoRows)
+    }
+
     /// What is true of all its rows. (The times are of the first and the last frame.)
     #[must_use]
     pub const fn header(&self) -> &BatchHeader {

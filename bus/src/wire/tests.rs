@@ -105,13 +105,13 @@ proptest! {
     #[test]
     fn rows_over_the_wire_are_the_same_rows((kind, sent) in rows()) {
         let batch = batch(kind, &sent, "here", 7);
-        let frame = encode(&batch, "here").unwrap();
+        let frame = encode(&batch, Stamp::Deliver("here")).unwrap();
         let back = received(&frame, "there").unwrap();
         prop_assert_eq!(events(&back), sent);
         prop_assert_eq!(back[0].header().topic.clone(), batch.header().topic.clone());
         prop_assert_eq!(back[0].stamp(0), Some(("there", 7)));
         // A source that isn't the frame's goes with the rows.
-        let kept = received(&encode(&batch, "other").unwrap(), "there").unwrap();
+        let kept = received(&encode(&batch, Stamp::Deliver("other")).unwrap(), "there").unwrap();
         prop_assert_eq!(kept[0].stamp(0), Some(("here", 7)));
     }
 
@@ -121,7 +121,7 @@ proptest! {
         let from = from % sent.len();
         let part = batch.records().slice(from, sent.len() - from);
         let part = Batch::new(batch.header().clone(), part.columns().to_vec()).unwrap();
-        let back = received(&encode(&part, "here").unwrap(), "here").unwrap();
+        let back = received(&encode(&part, Stamp::Deliver("here")).unwrap(), "here").unwrap();
         prop_assert_eq!(events(&back), &sent[from..]);
     }
 
@@ -132,7 +132,7 @@ proptest! {
         flip in 1..=255_u8,
         cut in any::<prop::sample::Index>(),
     ) {
-        let frame = encode(&batch(kind, &sent, "here", 0), "here").unwrap();
+        let frame = encode(&batch(kind, &sent, "here", 0), Stamp::Deliver("here")).unwrap();
         let mut flipped = frame.to_vec();
         flipped[at.index(frame.len())] ^= flip;
         drop(received(&Bytes::from(flipped), "here"));
@@ -148,7 +148,7 @@ proptest! {
         let mut bytes = Vec::new();
         for (at, part) in sent.chunks(size).enumerate() {
             let first = (at * size) as u64;
-            bytes.extend_from_slice(&encode(&batch(kind, part, "here", first), "here").unwrap());
+            bytes.extend_from_slice(&encode(&batch(kind, part, "here", first), Stamp::Deliver("here")).unwrap());
         }
         let small = bytes.len() < LARGE_FRAME_BYTES;
         let back = received(&Bytes::from(bytes), "here").unwrap();
@@ -174,14 +174,14 @@ fn the_end_of_a_snapshot_may_have_no_rows_and_nothing_else() {
     header.kind = Kind::Inventory;
     let columns = crate::event::EventBuilder::new(Kind::Inventory, 0).finish("here");
     let without = Batch::new(header.clone(), columns.clone()).unwrap();
-    let sent = encode(&without, "here").unwrap();
+    let sent = encode(&without, Stamp::Deliver("here")).unwrap();
     assert_eq!(
         received(&sent, "here").map(|batches| batches.len()),
         Err("a batch without rows that doesn't end a snapshot".to_owned())
     );
     header.snapshot = Some(crate::Snapshot { id: 4, last: true });
     let last = Batch::new(header, columns).unwrap();
-    let back = received(&encode(&last, "here").unwrap(), "here").unwrap();
+    let back = received(&encode(&last, Stamp::Deliver("here")).unwrap(), "here").unwrap();
     assert_eq!(back[0].rows(), 0);
     assert_eq!(back[0].header().snapshot, last.header().snapshot);
 }
@@ -225,7 +225,11 @@ fn a_frame_that_lies_about_itself_is_told_what_is_wrong() {
 fn a_batch_that_lies_about_its_rows_or_buffers_is_refused() {
     let event: CollectionEvent =
         serde_json::from_value(json!({"kind": "inventory", "class": "c", "item": "i"})).unwrap();
-    let whole = encode(&batch(Kind::Inventory, &[event], "here", 0), "here").unwrap();
+    let whole = encode(
+        &batch(Kind::Inventory, &[event], "here", 0),
+        Stamp::Deliver("here"),
+    )
+    .unwrap();
     let read = Frame::read(&whole).unwrap().unwrap();
     let header = read.header().to_vec();
     let payload_bytes = read.payload().len();
@@ -277,7 +281,7 @@ fn values_that_lie_are_found_when_they_are_read() {
             .unwrap();
     let whole = encode(
         &batch(Kind::Inventory, &[event.clone(), event], "here", 0),
-        "here",
+        Stamp::Deliver("here"),
     )
     .unwrap();
     let text = whole
@@ -303,7 +307,11 @@ fn values_that_lie_are_found_when_they_are_read() {
 fn the_parts_of_a_large_frame_lie_at_multiples_of_64() {
     let event = json!({"kind": "inventory", "class": "x".repeat(5000)});
     let event: CollectionEvent = serde_json::from_value(event).unwrap();
-    let frame = encode(&batch(Kind::Inventory, &[event], "here", 0), "here").unwrap();
+    let frame = encode(
+        &batch(Kind::Inventory, &[event], "here", 0),
+        Stamp::Deliver("here"),
+    )
+    .unwrap();
     let read = Frame::read(&frame).unwrap().unwrap();
     assert_eq!(read.prefix().payload_offset() % ALIGNMENT_LARGE, 0);
     assert_eq!(frame.len() % ALIGNMENT_LARGE, 0);

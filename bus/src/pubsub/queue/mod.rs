@@ -26,7 +26,7 @@ use crate::batch::Batch;
 use crate::count::{Count, DropReason, Drops};
 use state::State;
 
-pub(crate) use send::Offer;
+pub(crate) use send::{Offer, Offered};
 
 /// Items that a queue holds by default. With batches of 1,000 rows, a second of a million rows.
 pub const QUEUE_BATCHES_MAX: usize = 1_024;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::evicted::Evicted;
 use super::state::{State, Weight};
 use super::waiting::Waiting;
-use super::{Pushed, Queue, QueuePolicy, Weigh};
+use super::{Gap, Pushed, Queue, QueuePolicy, Weigh};
 use crate::count::DropReason;
 
 /// How often a pusher yields and looks for room before it parks: some ten microseconds on an idle
@@ -26,7 +26,24 @@ pub(crate) enum Offer<T> {
     Full(T),
 }
 
+/// What a push that may have to be waited for ends in.
+#[derive(Debug)]
+pub(crate) enum Offered<T> {
+    /// It is decided, and counted.
+    Done,
+    /// The queue is full and its policy is to wait: [`Queue::push`] does.
+    Full(T),
+}
+
 impl<T: Weigh> Queue<T> {
+    /// Puts an item at the end, or hands it back where that would wait.
+    pub(crate) fn offer_or_return(&self, position: u64, item: T) -> Offered<T> {
+        match self.offer(position, item) {
+            Offer::Done(_) => Offered::Done,
+            Offer::Full(item) => Offered::Full(item),
+        }
+    }
+
     /// Puts an item at the end. `position` goes with it and names it in a gap, where it is dropped.
     ///
     /// Waits only under the policy [`QueuePolicy::Block`].
@@ -77,6 +94,17 @@ impl<T: Weigh> Queue<T> {
         state.refuse(position, rows, reason, &mut evicted);
         self.unlock(state);
         Pushed::Dropped(reason)
+    }
+
+    /// Puts in a gap that was made elsewhere: what another queue, or a connection's end, has swallowed.
+    /// Its rows count as matched and dropped here, where they are known.
+    pub(crate) fn push_gap(&self, gap: Gap) {
+        let mut evicted = Evicted::none();
+        let mut state = self.lock();
+        if !state.is_closed() {
+            state.take_gap(gap, &mut evicted);
+        }
+        self.unlock(state);
     }
 
     #[cold]

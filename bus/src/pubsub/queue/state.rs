@@ -132,7 +132,19 @@ impl<T> State<T> {
         if self.is_closed() {
             return;
         }
-        let gap = Gap::of(position, rows, reason);
+        self.append_gap(Gap::of(position, rows, reason), evicted);
+    }
+
+    /// Takes in a gap of another queue. How many batches it was is not known.
+    pub(super) fn take_gap(&mut self, gap: Gap, evicted: &mut Evicted<T>) {
+        let count = Count::new(gap.missed.unwrap_or(0), 0);
+        self.matched += count;
+        self.slow.dropped.add(gap.reason, count);
+        self.append_gap(gap, evicted);
+    }
+
+    fn append_gap(&mut self, gap: Gap, evicted: &mut Evicted<T>) {
+        let reason = gap.reason;
         for delivery in self.stream.iter_mut().rev() {
             match delivery {
                 Delivery::Batch { .. } => break,

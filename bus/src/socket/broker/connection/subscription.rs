@@ -1,0 +1,226 @@
+//! From a subscribe frame to a subscription: checked, narrowed to the peer's rights, clamped.
+
+use std::time::Duration;
+
+use super::super::super::{CONNECTION_PATTERNS_MAX, NAME_BYTES_MAX, bounded};
+use super::super::outgoing::Stream;
+use super::Connection;
+use crate::event::Kind;
+use crate::pubsub::{
+    Comparison, CorrelationFilter, EventFilter, Literal, Operator, Priority, QueueLimits,
+    QueuePolicy, SubscriptionOptions,
+};
+use crate::topic::TopicPattern;
+use crate::wire::{
+    ErrorFrame, FrameType, Subscribe, Subscribed, WireComparison, WireLiteral, WirePolicy,
+};
+
+/// A publisher waits at most so long for a subscriber over the socket, whatever that asks for: the
+/// daemon's sources are among those who wait.
+const BLOCK_DEADLINE_MAX: Duration = Duration::from_secs(1);
+
+/// Why there is no subscription. The connection goes on.
+struct Refused {
+    code: &'static str,
+    message: String,
+    rule: Option<String>,
+}
+
+impl Refused {
+    fn of(code: &'static str, message: impl ToString) -> Self {
+        Self {
+            code,
+            message: message.to_string(),
+            rule: None,
+        }
+    }
+}
+
+/// Answers a subscribe frame.
+pub(super) fn subscribe(connection: &Connection, asked: Subscribe) {
+    let id = asked.id;
+    match try_subscribe(connection, asked) {
+        Ok(stream) => {
+            // First the answer: what is delivered comes after it.
+            connection
+                .shared
+                .answer(FrameType::Subscribed, &Subscribed { id });
+            connection.shared.outgoing.subscribe(stream);
+        }
+        Err(refused) => connection.shared.answer(
+            FrameType::Error,
+            &ErrorFrame {
+                code: refused.code.to_owned(),
+                message: bounded(&refused.message),
+                fatal: false,
+                topic: None,
+                rule: refused.rule,
+                id: Some(id),
+                rows: 0,
+            },
+        ),
+    }
+}
+
+fn try_subscribe(connection: &Connection, asked: Subscribe) -> Result<Stream, Refused> {
+    let wrong = |message: String| Refused::of("subscription", message);
+    let (known, patterns_open) = connection.shared.outgoing.holds(asked.id);
+    if known {
+        let message = format!(
+            "subscription {} is there already; choose another number",
+            asked.id
+        );
+        return Err(wrong(message));
+    }
+    if !(1..=NAME_BYTES_MAX).contains(&asked.name.len()) || asked.name.contains(char::is_control) {
+        return Err(wrong(format!(
+            "`{}` is no name for a subscription: 1 to {NAME_BYTES_MAX} bytes without control characters",
+            asked.name.escape_debug()
+        )));
+    }
+    let patterns = parse_patterns(&asked.patterns)?;
+    let narrowed = connection
+        .shared
+        .rights
+        .narrow(&patterns)
+        .map_err(|denied| Refused {
+            rule: Some(denied.rule.clone()),
+            ..Refused::of("denied", denied)
+        })?;
+    let patterns_all = patterns_open.saturating_add(narrowed.len());
+    if patterns_all > CONNECTION_PATTERNS_MAX {
+        return Err(Refused::of(
+            "limit",
+            format!(
+                "{patterns_all} patterns on this connection, at most {CONNECTION_PATTERNS_MAX} are allowed"
+            ),
+        ));
+    }
+    let count = narrowed.len();
+    let name = connection.shared.name.get().map_or("", String::as_str);
+    let options = SubscriptionOptions::new(format!("{name}/{}", asked.name))
+        .patterns(narrowed)
+        .policy(policy(connection, asked.policy)?)
+        .limits(limits(connection, &asked))
+        .owner(connection.publisher)
+        .own_events(asked.own_events)
+        .correlation(correlation(&asked))
+        .filter(filter(&asked)?);
+    let subscriber = connection
+        .house
+        .bus
+        .subscribe_parcels(options)
+        .map_err(|error| Refused::of("subscription", error))?;
+    Ok(Stream {
+        id: asked.id,
+        subscriber,
+        patterns: count,
+    })
+}
+
+fn parse_patterns(texts: &[String]) -> Result<Vec<TopicPattern>, Refused> {
+    if texts.len() > CONNECTION_PATTERNS_MAX {
+        let count = texts.len();
+        let message = format!("{count} patterns, at most {CONNECTION_PATTERNS_MAX} are allowed");
+        return Err(Refused::of("limit", message));
+    }
+    let parsed = texts.iter().map(|text| TopicPattern::parse(text));
+    parsed
+        .collect::<Result<_, _>>()
+        .map_err(|error| Refused::of("subscription", error))
+}
+
+/// Who makes publishers wait can slow the daemon itself: only its own user may.
+fn policy(connection: &Connection, asked: WirePolicy) -> Result<QueuePolicy, Refused> {
+    match asked {
+        WirePolicy::DropOldest => Ok(QueuePolicy::DropOldest),
+        WirePolicy::DropNewest => Ok(QueuePolicy::DropNewest),
+        WirePolicy::Block { deadline_ms } if connection.shared.rights.is_owner() => {
+            let deadline = Duration::from_millis(deadline_ms.into());
+            Ok(QueuePolicy::Block {
+                deadline: deadline.min(BLOCK_DEADLINE_MAX),
+            })
+        }
+        WirePolicy::Block { .. } => Err(Refused {
+            rule: Some("owner".to_owned()),
+            ..Refused::of(
+                "denied",
+                "only the daemon's own user may let publishers wait (`block`); use `drop-oldest` or `drop-newest`",
+            )
+        }),
+    }
+}
+
+/// A client can have a smaller queue than the broker gives, not a larger one: the memory is the broker's.
+fn limits(connection: &Connection, asked: &Subscribe) -> QueueLimits {
+    let most = connection.house.options.queue_limits;
+    let items = usize::try_from(asked.queue_batches_max).unwrap_or(usize::MAX);
+    QueueLimits {
+        items_max: if items == 0 {
+            most.items_max
+        } else {
+            items.min(most.items_max)
+        },
+        bytes_max: if asked.queue_bytes_max == 0 {
+            most.bytes_max
+        } else {
+            asked.queue_bytes_max.min(most.bytes_max)
+        },
+    }
+}
+
+fn correlation(asked: &Subscribe) -> CorrelationFilter {
+    let mut filter = CorrelationFilter::new();
+    if let Some(id) = &asked.correlation_id {
+        filter = filter.id(id);
+    }
+    if let Some(glob) = &asked.correlation_glob {
+        filter = filter.glob(glob);
+    }
+    if let Some(root) = &asked.correlation_root {
+        filter = filter.root(root);
+    }
+    filter
+}
+
+fn filter(asked: &Subscribe) -> Result<EventFilter, Refused> {
+    let wrong = |message: String| Refused::of("subscription", message);
+    let mut kinds = Vec::new();
+    for &number in &asked.kinds {
+        let kind = Kind::ALL.get(usize::from(number)).copied();
+        kinds.push(kind.ok_or_else(|| wrong(format!("kind {number}; kinds are 0 to 6")))?);
+    }
+    // As many as there are: repeating one is no way to make every batch costly.
+    kinds.sort_unstable();
+    kinds.dedup();
+    let mut filter = EventFilter::new()
+        .kinds(kinds)
+        .pids(asked.pids.iter().copied());
+    if let Some(source) = &asked.source {
+        filter = filter.source(source);
+    }
+    if let Some(priority) = &asked.priority_min {
+        let priority: Priority = priority
+            .parse()
+            .map_err(|error| Refused::of("subscription", error))?;
+        filter = filter.priority_min(priority);
+    }
+    if let Some(comparison) = &asked.comparison {
+        filter = filter.compare(compare(comparison)?);
+    }
+    Ok(filter)
+}
+
+fn compare(asked: &WireComparison) -> Result<Comparison, Refused> {
+    let operator: Operator = asked
+        .operator
+        .parse()
+        .map_err(|error| Refused::of("subscription", error))?;
+    let literal = match &asked.literal {
+        WireLiteral::Integer(value) => Literal::Integer(*value),
+        WireLiteral::Number(value) => Literal::Float(*value),
+        WireLiteral::Text(value) => Literal::Text(value.clone()),
+        WireLiteral::Bool(value) => Literal::Bool(*value),
+    };
+    Ok(Comparison::new(asked.column.clone(), operator, literal))
+}

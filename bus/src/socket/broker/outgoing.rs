@@ -1,0 +1,350 @@
+//! What goes to one connection: answers first, then what its subscriptions matched, coalesced.
+//!
+//! One writer a connection. While the kernel takes nothing, nothing is taken from the queues, whose
+//! policies then decide. The invariant: what was taken and not handed to the kernel when the connection
+//! ends is counted again as dropped\[disconnected\].
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+
+use crate::count::{Count, DropReason};
+use crate::pubsub::{Delivery, Gap, Parcel, Recv, Subscriber, Weigh as _};
+use crate::wire::{Deliver, FrameType, GapFrame, LARGE_FRAME_BYTES, control_frame, put_deliver};
+
+/// Answers that may wait for a connection; a client that asks and doesn't read is cut off.
+const ANSWERS_MAX: usize = 1_024;
+
+/// The bytes of them.
+const ANSWER_BYTES_MAX: usize = 16 << 20;
+
+/// What is gathered for one write at most, before the last batch.
+const WRITE_BYTES: usize = 256 << 10;
+
+/// Batches that are taken from one queue at a time.
+const TAKEN_MAX: usize = 32;
+
+/// Pieces of one write: the kernel takes up to 1,024.
+const SLICES_MAX: usize = 256;
+
+/// A subscription of a connection.
+#[derive(Debug)]
+pub(super) struct Stream {
+    /// The client's number for it.
+    pub(super) id: u32,
+    pub(super) subscriber: Subscriber<Parcel>,
+    pub(super) patterns: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    answers: VecDeque<Bytes>,
+    answer_bytes: usize,
+    streams: Vec<Arc<Stream>>,
+    /// Where the next gathering begins: every subscription has its turn.
+    turn: usize,
+    ending: bool,
+    drains: bool,
+    writer: Option<Waker>,
+}
+
+impl State {
+    fn put_answers(&mut self, load: &mut Load) {
+        self.answer_bytes = 0;
+        for answer in self.answers.drain(..) {
+            load.put(&answer);
+        }
+    }
+}
+
+/// What waits for one connection's writer.
+#[derive(Debug, Default)]
+pub(super) struct Outgoing {
+    state: Mutex<State>,
+}
+
+impl Outgoing {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts an answer in the line; `false` where too many wait, and then the connection should end.
+    pub(super) fn answer(&self, frame: Bytes) -> bool {
+        let mut state = self.state();
+        let bytes = state.answer_bytes.saturating_add(frame.len());
+        if state.answers.len() >= ANSWERS_MAX || bytes > ANSWER_BYTES_MAX {
+            return false;
+        }
+        state.answer_bytes = bytes;
+        state.answers.push_back(frame);
+        wake(state);
+        true
+    }
+
+    pub(super) fn subscribe(&self, stream: Stream) {
+        let mut state = self.state();
+        state.streams.push(Arc::new(stream));
+        wake(state);
+    }
+
+    /// Ends a subscription; `false` where there is none of that number.
+    pub(super) fn unsubscribe(&self, id: u32) -> bool {
+        let mut state = self.state();
+        let Some(index) = state.streams.iter().position(|stream| stream.id == id) else {
+            return false;
+        };
+        let stream = state.streams.remove(index);
+        drop(state);
+        drop(stream);
+        true
+    }
+
+    /// Whether there is a subscription of that number, and how many patterns there are in all.
+    pub(super) fn holds(&self, id: u32) -> (bool, usize) {
+        let state = self.state();
+        let patterns = state.streams.iter().map(|stream| stream.patterns).sum();
+        (state.streams.iter().any(|stream| stream.id == id), patterns)
+    }
+
+    /// The names of the subscriptions.
+    pub(super) fn names(&self) -> Vec<String> {
+        let state = self.state();
+        let names = state.streams.iter().map(|stream| stream.subscriber.name());
+        names.map(str::to_owned).collect()
+    }
+
+    /// Nothing more comes: the writer ends when the answers are written.
+    pub(super) fn end(&self) {
+        let mut state = self.state();
+        state.ending = true;
+        state.streams.clear();
+        wake(state);
+    }
+
+    /// Nothing more comes: the writer ends when the answers are written, and what the closed queues of
+    /// the subscriptions still hold.
+    pub(super) fn end_when_drained(&self) {
+        let mut state = self.state();
+        state.drains = true;
+        wake(state);
+    }
+
+    /// Gathers what is there for one write.
+    fn poll_gather(&self, context: &Context<'_>, load: &mut Load) -> Poll<Gathered> {
+        let mut state = self.state();
+        // A goodbye comes after what is still queued.
+        if !state.drains {
+            state.put_answers(load);
+        }
+        let (count, turn) = (state.streams.len(), state.turn);
+        state.turn = state.turn.wrapping_add(1);
+        let mut closed = 0;
+        for step in 0..count {
+            let Some(stream) = state.streams.get(turn.wrapping_add(step) % count).cloned() else {
+                continue;
+            };
+            if load.bytes >= WRITE_BYTES {
+                break;
+            }
+            closed += usize::from(load.take(&stream, context));
+        }
+        if state.drains && load.bytes == 0 && closed == count {
+            state.put_answers(load);
+        }
+        if load.bytes > 0 {
+            return Poll::Ready(Gathered::Load);
+        }
+        if state.ending || (state.drains && closed == count) {
+            return Poll::Ready(Gathered::End);
+        }
+        state.writer = Some(context.waker().clone());
+        Poll::Pending
+    }
+}
+
+fn wake(mut state: MutexGuard<'_, State>) {
+    let writer = state.writer.take();
+    drop(state);
+    if let Some(writer) = writer {
+        writer.wake();
+    }
+}
+
+enum Gathered {
+    Load,
+    End,
+}
+
+/// One write: its pieces, and what of it belongs to which subscription.
+#[derive(Debug, Default)]
+struct Load {
+    staging: BytesMut,
+    pieces: VecDeque<Bytes>,
+    bytes: usize,
+    /// Where a batch ends among the bytes, and what it is.
+    batches: VecDeque<(usize, Arc<Stream>, Count)>,
+    taken: Vec<Delivery<Parcel>>,
+}
+
+impl Load {
+    /// Small pieces are copied together, large ones go as they are: a piece of its own costs the kernel
+    /// more than copying 4 KiB.
+    fn put(&mut self, piece: &Bytes) {
+        self.bytes += piece.len();
+        if piece.len() < LARGE_FRAME_BYTES {
+            self.staging.put_slice(piece);
+        } else {
+            self.close_staging();
+            self.pieces.push_back(piece.clone());
+        }
+    }
+
+    fn close_staging(&mut self) {
+        if !self.staging.is_empty() {
+            self.pieces.push_back(self.staging.split().freeze());
+        }
+    }
+
+    /// Takes from a subscription's queue; true where it is closed and empty.
+    fn take(&mut self, stream: &Arc<Stream>, context: &Context<'_>) -> bool {
+        let mut taken = std::mem::take(&mut self.taken);
+        let polled = stream
+            .subscriber
+            .poll_recv_many(context, &mut taken, TAKEN_MAX);
+        for delivery in taken.drain(..) {
+            match delivery {
+                Delivery::Batch { position, item } => self.deliver(stream, position, &item),
+                Delivery::Gap(gap) => self.gap(stream, &gap),
+            }
+        }
+        self.taken = taken;
+        matches!(polled, Poll::Ready(Recv::Closed))
+    }
+
+    fn deliver(&mut self, stream: &Arc<Stream>, position: u64, parcel: &Parcel) {
+        let count = Count::batch(parcel.rows());
+        let header = Deliver {
+            id: stream.id,
+            position,
+            source: &parcel.header().source,
+        };
+        let pieces = match parcel {
+            Parcel::Wire(wire) => std::slice::from_ref(wire.frames()),
+            Parcel::Batch(batch) => match batch.frames() {
+                Ok(pieces) => pieces,
+                Err(error) => {
+                    tracing::warn!(subscriber = stream.subscriber.name(), %error, "a batch can't be sent");
+                    let reason = DropReason::TooLarge;
+                    stream.subscriber.lose_received(count, reason);
+                    let gap = Gap {
+                        missed: Some(count.rows),
+                        reason,
+                        from: position,
+                        to: position,
+                    };
+                    self.gap(stream, &gap);
+                    return;
+                }
+            },
+        };
+        for piece in pieces {
+            let before = self.staging.len();
+            put_deliver(&mut self.staging, &header, piece.len());
+            self.bytes += self.staging.len() - before;
+            self.put(piece);
+        }
+        self.batches
+            .push_back((self.bytes, Arc::clone(stream), count));
+    }
+
+    fn gap(&mut self, stream: &Stream, gap: &Gap) {
+        let header = GapFrame {
+            id: stream.id,
+            missed: gap.missed,
+            reason: gap.reason.as_str().to_owned(),
+            from: gap.from,
+            to: gap.to,
+        };
+        if let Ok(frame) = control_frame(FrameType::Gap, &header) {
+            self.put(&frame);
+        }
+    }
+
+    /// Writes all of it. What isn't handed to the kernel when that fails is counted as lost.
+    async fn write(&mut self, stream: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+        self.close_staging();
+        let mut written = 0;
+        let result = loop {
+            if self.pieces.is_empty() {
+                break Ok(());
+            }
+            let slices: Vec<IoSlice<'_>> = self
+                .pieces
+                .iter()
+                .take(SLICES_MAX)
+                .map(|piece| IoSlice::new(piece))
+                .collect();
+            let count = match stream.write_vectored(&slices).await {
+                Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => count,
+                Err(error) => break Err(error),
+            };
+            written += count;
+            self.advance(count);
+            self.handed_over(written);
+        };
+        self.bytes = 0;
+        result
+    }
+
+    fn advance(&mut self, mut count: usize) {
+        while let Some(piece) = self.pieces.front_mut() {
+            if count < piece.len() {
+                drop(piece.split_to(count));
+                return;
+            }
+            count -= piece.len();
+            self.pieces.pop_front();
+        }
+    }
+
+    fn handed_over(&mut self, written: usize) {
+        while self
+            .batches
+            .front()
+            .is_some_and(|(end, _, _)| *end <= written)
+        {
+            self.batches.pop_front();
+        }
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        for (_, stream, count) in self.batches.drain(..) {
+            stream
+                .subscriber
+                .lose_received(count, DropReason::Disconnected);
+        }
+    }
+}
+
+/// Writes until the connection ends: by an error, or because nothing more comes.
+pub(super) async fn write(
+    outgoing: &Outgoing,
+    stream: &mut (impl AsyncWrite + Unpin),
+) -> io::Result<()> {
+    let mut load = Load::default();
+    loop {
+        let gathered =
+            std::future::poll_fn(|context| outgoing.poll_gather(context, &mut load)).await;
+        match gathered {
+            Gathered::Load => load.write(stream).await?,
+            Gathered::End => return stream.shutdown().await,
+        }
+    }
+}
