@@ -366,12 +366,12 @@ fn a_rule_of_access_is_for_one_user_or_one_group() {
 fn a_path_that_no_socket_can_have_is_told_with_its_length() {
     let path = format!("/{}", "s".repeat(107));
     let error = one_error(load_text(&format!("bus.socket = \"{path}\"")));
-    assert_eq!(
-        error,
-        format!(
-            "embedded default:1:14: bus.socket = \"{path}\": 108 bytes, and the path of a socket has at most 107; set a shorter one"
-        )
-    );
+    for part in [
+        "embedded default:1:14: bus.socket = \"/sss",
+        ": 108 bytes, and the path of a socket has at most 107; set a shorter one",
+    ] {
+        assert!(error.contains(part), "{error}");
+    }
     load_text(&format!(
         "bus.socket = \"{}\"",
         &path[1..].replacen('s', "/", 1)
