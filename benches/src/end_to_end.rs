@@ -104,7 +104,7 @@ pub(crate) fn run(effort: Effort) -> anyhow::Result<Vec<Case>> {
 
 fn load(workshop: &Workshop) -> anyhow::Result<Config> {
     let mut text = String::from(
-        "[collector]\nbackpressure_wait_max = \"60s\"\n\
+        "[bus]\nkind = \"local\"\n[collector]\nbackpressure_wait_max = \"60s\"\n\
          [slots.filter]\nmodule = \"text.wasm\"\n",
     );
     // Both conditions hold for every row with a path, and each row has one: all pass.

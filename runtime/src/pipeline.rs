@@ -44,6 +44,9 @@ pub enum StartError {
     /// The bus refuses a subscription.
     #[error("the bus: {0}")]
     Subscribe(Box<SubscribeError>),
+    /// This build has no such bus.
+    #[error(transparent)]
+    Bus(#[from] weir_bus::pubsub::OpenError),
     /// The system refuses a thread.
     #[error("no thread for `{name}`: {error}")]
     Thread {
@@ -103,7 +106,13 @@ impl Pipeline {
         extra_sources: Vec<Arc<dyn EventSource>>,
     ) -> Result<Self, StartError> {
         let bus: Arc<dyn EventBus> = match config.bus.kind {
-            BusKind::Local => Arc::new(LocalBus::new()),
+            BusKind::Local | BusKind::Broker => Arc::new(LocalBus::new()),
+            BusKind::Client => {
+                return Err(weir_bus::pubsub::OpenError::NotBuilt {
+                    kind: config.bus.kind,
+                }
+                .into());
+            }
             BusKind::None => Arc::new(NullBus::new()),
         };
         let prepared = guests.prepare_all(&config.slots)?;

@@ -119,6 +119,7 @@ impl Author {
             .current_dir(self.folder())
             .env("PATH", std::env::join_paths(path).expect("a path"))
             .env("XDG_CONFIG_HOME", own.join("config"))
+            .env("WEIR_BUS__SOCKET", own.join("weir.sock"))
             .env("WEIR_SANDBOX__CACHE_FOLDER", own.join("cache"))
             .env("WEIR_SANDBOX__STATE_FOLDER", own.join("state"));
         command

@@ -90,6 +90,7 @@ impl Home {
         command
             .env("HOME", self.folder.path())
             .env("XDG_CONFIG_HOME", self.path("config"))
+            .env("WEIR_BUS__SOCKET", self.path("weir.sock"))
             .env("WEIR_SANDBOX__CACHE_FOLDER", cache)
             .env("WEIR_SANDBOX__STATE_FOLDER", state)
             .env("WEIR_SANDBOX__GUEST_FOLDERS", guest_folders(&self.folder))

@@ -135,8 +135,18 @@ impl Setup {
         /// One rig prepares its guests at a time, so that what one compiles the next one finds.
         static TURN: Mutex<()> = Mutex::new(());
         logs::capture();
+        let socket = self.folder.path().join("weir.sock");
+        let mut flags = vec![(
+            "bus.socket".to_owned(),
+            socket.to_string_lossy().into_owned(),
+        )];
+        // What a rig tests happens in one process, unless its config says otherwise.
+        if !self.config.contains("bus.kind") {
+            flags.push(("bus.kind".to_owned(), "local".to_owned()));
+        }
         let request = LoadRequest {
             embedded_default: &self.config,
+            flags,
             ..LoadRequest::default()
         };
         let config = config::load(&request)

@@ -3,7 +3,7 @@
 //! Knows nothing of layers. Invariant: what comes out is within the range, and what doesn't is told with the
 //! value and what is wrong with it.
 
-use super::keys::{Item, Key, Takes, TextRule, name_is_good, nearest_of};
+use super::keys::{ACCOUNT_BYTES_MAX, Item, Key, Takes, TextRule, name_is_good, nearest_of};
 use super::origin::shown;
 use super::raw::{At, Raw};
 use super::units::{SizeError, parse_size};
@@ -256,6 +256,8 @@ fn by_rule(rule: TextRule, text: &str) -> Result<String, Problem> {
             Err(error) => Err(shown_whole(&error.to_string()).into()),
         },
         TextRule::LogFilter => log_filter(text),
+        TextRule::AccountOrNone if text.is_empty() => Ok(String::new()),
+        TextRule::Account | TextRule::AccountOrNone => account(text),
         TextRule::Name => Ok(text.to_owned()),
     }
 }
@@ -271,6 +273,22 @@ fn module(text: &str) -> Result<String, Problem> {
         None if text.is_empty() => Err("empty".into()),
         None if text.contains('\0') => Err("a path with a zero byte".into()),
         _ => Ok(text.to_owned()),
+    }
+}
+
+/// The name or number of a user or group; whether there is one is asked when the socket is opened.
+fn account(text: &str) -> Result<String, Problem> {
+    /// What such names have besides letters and digits: those of directories are `user@domain` or `DOMAIN\user`.
+    const MARKS: &str = "._-$@\\";
+    let is_one = |c: char| c.is_alphanumeric() || MARKS.contains(c);
+    if text.is_empty() {
+        Err("empty".into())
+    } else if text.len() > ACCOUNT_BYTES_MAX {
+        Err(format!("{} bytes are too many", text.len()).into())
+    } else if text.starts_with('-') || !text.chars().all(is_one) {
+        Err("no such name can be".into())
+    } else {
+        Ok(text.to_owned())
     }
 }
 

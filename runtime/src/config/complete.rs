@@ -4,10 +4,11 @@
 
 use super::check::check;
 use super::error::ConfigError;
-use super::keys::{Computed, Fallback, Key, NAME_SEGMENT, Takes, all};
+use super::keys::{Computed, Fallback, Key, Takes, all};
 use super::layer::{KeyPath, Layered, shown_key};
 use super::origin::Origin;
 use super::raw::parse_free;
+use super::user_id;
 use super::value::Value;
 use std::path::{Path, PathBuf};
 
@@ -19,18 +20,20 @@ pub(crate) const SYSTEM_FOLDER: &str = "/etc/weir";
 pub(crate) struct Host {
     /// Whether it is root.
     pub(crate) as_root: bool,
-    /// `$HOME`, `$XDG_CONFIG_HOME`, `$XDG_CACHE_HOME` and `$XDG_STATE_HOME`, where set to absolute paths.
+    /// `$HOME`, `$XDG_CONFIG_HOME`, `$XDG_CACHE_HOME`, `$XDG_STATE_HOME` and `$XDG_RUNTIME_DIR`, where set to
+    /// absolute paths.
     folders: Vec<(String, PathBuf)>,
 }
 
 impl Host {
     /// Reads what matters out of an environment.
     pub(crate) fn new(as_root: bool, environment: &[(String, String)]) -> Self {
-        const ASKED: [&str; 4] = [
+        const ASKED: [&str; 5] = [
             "HOME",
             "XDG_CONFIG_HOME",
             "XDG_CACHE_HOME",
             "XDG_STATE_HOME",
+            "XDG_RUNTIME_DIR",
         ];
         let folders = environment
             .iter()
@@ -57,6 +60,16 @@ impl Host {
             .map(|folder| folder.join("weir"))
     }
 
+    fn socket_folder(&self) -> PathBuf {
+        if self.as_root {
+            return PathBuf::from("/run/weir");
+        }
+        self.folder("XDG_RUNTIME_DIR").map_or_else(
+            || Path::new("/tmp").join(format!("weir-{}", user_id())),
+            |folder| folder.join("weir"),
+        )
+    }
+
     fn compute(&self, what: Computed) -> Value {
         let own = |variable, in_home, of_root: &str| {
             let own = (!self.as_root)
@@ -67,6 +80,7 @@ impl Host {
         match what {
             Computed::CacheFolder => own("XDG_CACHE_HOME", ".cache", "/var/cache/weir"),
             Computed::StateFolder => own("XDG_STATE_HOME", ".local/state", "/var/lib/weir"),
+            Computed::Socket => Value::Path(self.socket_folder().join("weir.sock")),
             Computed::GuestFolders => {
                 let system = Path::new(SYSTEM_FOLDER).to_path_buf();
                 let own = (!self.as_root)
@@ -86,7 +100,7 @@ impl Host {
 /// Gives every key that isn't set its default, and tells what is missing or has no meaning.
 pub(crate) fn complete(layered: &mut Layered, host: &Host) {
     for key in all() {
-        match key.path.split_once(&format!(".{NAME_SEGMENT}.")) {
+        match key.split_at_name() {
             None => complete_key(
                 layered,
                 key,
@@ -106,14 +120,15 @@ pub(crate) fn complete(layered: &mut Layered, host: &Host) {
     }
 }
 
-/// The sources, slots or sinks.
+/// The entries of a table of names: `sources`, `bus.access`.
 pub(crate) fn entries_of(layered: &Layered, table: &str) -> Vec<KeyPath> {
-    layered
-        .names
-        .keys()
-        .filter(|name| name.first().is_some_and(|first| first == table))
-        .cloned()
-        .collect()
+    let is_in = |entry: &KeyPath| {
+        entry
+            .split_last()
+            .is_some_and(|(_, parents)| parents.iter().eq(table.split('.')))
+    };
+    let entries = layered.names.keys().filter(|entry| is_in(entry));
+    entries.cloned().collect()
 }
 
 /// Whether the key means something for an entry of this kind; if it doesn't and is set, that is an error.
@@ -181,8 +196,8 @@ fn complete_key(layered: &mut Layered, key: &Key, path: KeyPath, host: &Host) {
 
 /// Tells that a key must be set, at the place where its table was first mentioned.
 pub(crate) fn missing(layered: &mut Layered, key: &Key, path: &KeyPath, example: &str) {
-    let origin = path
-        .get(..2)
+    let origin = layered
+        .entry_of(path)
         .and_then(|entry| layered.names.get(entry))
         .cloned()
         .unwrap_or_else(Origin::built_in);

@@ -1,7 +1,7 @@
 //! The commented config that `weir config --init` writes.
 //!
 //! Made from the key table alone. Invariant: as written it changes nothing; with the `#` taken from the lines
-//! that have no space after it, it says the defaults.
+//! that have no space after it, it says the defaults (a rule of access needs its user or group besides).
 
 use super::keys::{Fallback, Key, NAME_SEGMENT, SECTIONS, all};
 

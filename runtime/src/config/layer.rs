@@ -20,7 +20,7 @@ pub(crate) type KeyPath = Vec<String>;
 pub(crate) struct Layered {
     /// Each key's strongest value.
     pub(crate) values: BTreeMap<KeyPath, (Value, Origin)>,
-    /// Each source, slot and sink, and where it was first mentioned.
+    /// Each source, slot, sink and access rule, and where it was first mentioned.
     pub(crate) names: BTreeMap<KeyPath, Origin>,
     /// Keys that somebody tried to set: these are wrong, not missing.
     pub(crate) failed: BTreeSet<KeyPath>,
@@ -60,6 +60,13 @@ impl Layered {
         self.inside(path).next().is_some()
     }
 
+    /// The path of the source, slot, sink or access rule that `path` is, or lies in.
+    pub(crate) fn entry_of<'a>(&self, path: &'a [String]) -> Option<&'a [String]> {
+        (1..=path.len())
+            .filter_map(|length| path.get(..length))
+            .find(|entry| self.names.contains_key(*entry))
+    }
+
     /// The value of a key, if a layer or its default gave it one.
     pub(crate) fn get(&self, path: &[String]) -> Option<&(Value, Origin)> {
         self.values.get(path)
@@ -90,7 +97,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Notes the name of a source, slot or sink; false where it can't be one.
+    /// Notes the name of a source, slot, sink or access rule; false where it can't be one.
     fn name(&mut self, path: &KeyPath, offset: usize) -> bool {
         let Some((name, table)) = path.split_last() else {
             return false;

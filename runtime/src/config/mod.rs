@@ -39,13 +39,15 @@ pub use names::Module;
 pub use origin::{Layer, Origin};
 pub use provenance::{Known, Provenance, render};
 pub use validated::{
-    BusKind, BusSettings, CollectorSettings, Config, Grant, LogFormat, LogSettings, OnFault,
-    ReplayPace, SandboxSettings, SinkSettings, SlotQueuePolicy, SlotSettings, SourceSettings,
+    AccessSettings, BusSettings, CollectorSettings, Config, Grant, LogFormat, LogSettings,
+    MetricsSettings, OnFault, ReplayPace, SandboxSettings, SinkSettings, SlotQueuePolicy,
+    SlotSettings, SourceSettings,
 };
 pub use value::Value;
+pub use weir_bus::pubsub::BusKind;
 
 use complete::{Host, SYSTEM_FOLDER, complete};
-use layer::{KeyPath, Layered};
+use layer::Layered;
 use serde_json::{Map, Value as Json};
 use std::path::PathBuf;
 
@@ -173,11 +175,11 @@ fn read_files(layered: &mut Layered, request: &LoadRequest<'_>, as_root: bool) -
 fn build(layered: &Layered) -> Result<Config, serde_json::Error> {
     let mut root = Map::new();
     for (path, (value, _)) in &layered.values {
-        let entry: KeyPath = path.iter().take(2).cloned().collect();
-        let named = layered.names.contains_key(&entry);
-        let is_switch = named && path.len() == 3 && path.last().is_some_and(|key| key == "enabled");
-        if is_switch || (named && !rules::is_enabled(layered, &entry)) {
-            continue;
+        if let Some(entry) = layered.entry_of(path) {
+            let is_switch = matches!(path.get(entry.len()..), Some([key]) if key == "enabled");
+            if is_switch || !rules::is_enabled(layered, entry) {
+                continue;
+            }
         }
         insert(&mut root, path, value.to_plain_json());
     }
@@ -200,6 +202,17 @@ fn insert(table: &mut Map<String, Json>, path: &[String], value: Json) {
             }
         }
     }
+}
+
+/// The number of the user that runs this.
+#[cfg(unix)]
+fn user_id() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+#[cfg(not(unix))]
+fn user_id() -> u32 {
+    0
 }
 
 #[cfg(unix)]

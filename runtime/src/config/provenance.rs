@@ -2,7 +2,7 @@
 //!
 //! What `weir config` prints is itself a config of the same values. Invariant: one entry for every key in force.
 
-use super::keys::{Fallback, NAME_SEGMENT, SECTIONS, all};
+use super::keys::{Fallback, NAME_SEGMENT, SECTIONS, all, place_of_name};
 use super::layer::{KeyPath, Layered};
 use super::origin::Origin;
 use super::value::{Value, path_as_toml};
@@ -127,12 +127,16 @@ pub fn render(provenance: &Provenance) -> String {
 
 /// What the lines of one paragraph share: the table, or the table and the name.
 fn head(key: &str) -> &str {
-    let named = ["sources.", "slots.", "sinks."]
+    let segments_of_table = |section: &str| {
+        let (table, _) = section.split_once(NAME_SEGMENT)?;
+        key.starts_with(table).then(|| table.matches('.').count())
+    };
+    let dots = SECTIONS
         .iter()
-        .any(|table| key.starts_with(table));
-    let dots = if named { 2 } else { 1 };
+        .find_map(|(section, _)| segments_of_table(section))
+        .unwrap_or(0);
     key.match_indices('.')
-        .nth(dots - 1)
+        .nth(dots)
         .and_then(|(at, _)| key.get(..at))
         .unwrap_or(key)
 }
@@ -155,15 +159,7 @@ fn rank(path: &KeyPath) -> (usize, Option<&String>, usize, &KeyPath) {
             })
         })
         .unwrap_or(usize::MAX);
-    let name = SECTIONS
-        .iter()
-        .any(|(section, _)| {
-            section
-                .split_once('.')
-                .is_some_and(|(table, _)| table == first)
-        })
-        .then(|| path.get(1))
-        .flatten();
+    let name = place_of_name(path).and_then(|place| path.get(place));
     (section, name, place, path)
 }
 
@@ -174,7 +170,11 @@ fn unset(layered: &Layered) -> Vec<(String, &'static str)> {
         let Fallback::Unset { meaning, .. } = key.fallback else {
             continue;
         };
-        let Some((table, rest)) = key.path.split_once(&format!(".{NAME_SEGMENT}.")) else {
+        let Some((table, rest)) = key.split_at_name() else {
+            let path: KeyPath = key.segments().map(str::to_owned).collect();
+            if !layered.values.contains_key(&path) {
+                unset.push((key.path.to_owned(), meaning));
+            }
             continue;
         };
         for entry in super::complete::entries_of(layered, table) {

@@ -6,7 +6,7 @@ use super::complete::{entries_of, missing};
 use super::error::ConfigError;
 use super::keys::{Fallback, Found, find, nearest_of};
 use super::layer::{KeyPath, Layered, shown_key};
-use super::origin::Origin;
+use super::origin::{Origin, shown};
 use super::value::Value;
 
 /// Pairs of keys of a slot of which the first may not be more than the second.
@@ -14,6 +14,9 @@ const AT_MOST: [(&str, &str); 2] = [
     ("limits.state_value_bytes_max", "limits.state_bytes_max"),
     ("limits.host_bytes_call_max", "limits.host_bytes_batch_max"),
 ];
+
+/// What the system takes as the path of a Unix socket: 108 bytes with the zero at the end (Linux's `sun_path`).
+const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 /// Checks all rules.
 pub(crate) fn check_rules(layered: &mut Layered) {
@@ -32,6 +35,10 @@ pub(crate) fn check_rules(layered: &mut Layered) {
         );
         triggers_exist(layered, slot, &slots);
     }
+    socket_path_fits(layered);
+    for rule in entries_of(layered, "bus.access") {
+        rule_is_for_one(layered, &rule);
+    }
     for sink in entries_of(layered, "sinks") {
         recording_has_path(layered, &sink);
     }
@@ -46,7 +53,7 @@ fn under(entry: &[String], key: &str) -> KeyPath {
 }
 
 /// Whether an entry is switched on.
-pub(crate) fn is_enabled(layered: &Layered, entry: &KeyPath) -> bool {
+pub(crate) fn is_enabled(layered: &Layered, entry: &[String]) -> bool {
     !matches!(
         layered.get(&under(entry, "enabled")),
         Some((Value::Switch(false), _))
@@ -147,6 +154,57 @@ fn triggers_exist(layered: &mut Layered, slot: &KeyPath, slots: &[KeyPath]) {
         })
         .collect();
     layered.errors.extend(errors);
+}
+
+fn socket_path_fits(layered: &mut Layered) {
+    let path = under(&[], "bus.socket");
+    let Some((Value::Path(socket), origin)) = layered.get(&path) else {
+        return;
+    };
+    let bytes = socket.as_os_str().len();
+    if bytes <= SOCKET_PATH_BYTES_MAX {
+        return;
+    }
+    let error = ConfigError::Conflict {
+        origin: origin.clone(),
+        key: shown_key(&path),
+        given: shown(&Value::Path(socket.clone()).to_toml()),
+        problem: format!(
+            "{bytes} bytes, and the path of a socket has at most {SOCKET_PATH_BYTES_MAX}; set a shorter one"
+        ),
+    };
+    layered.failed.insert(path);
+    layered.errors.push(error);
+}
+
+fn rule_is_for_one(layered: &mut Layered, rule: &KeyPath) {
+    let (user, group) = (under(rule, "user"), under(rule, "group"));
+    if layered.failed.contains(&user) || layered.failed.contains(&group) {
+        return;
+    }
+    let error = match (layered.get(&user), layered.get(&group)) {
+        (Some((user, _)), Some((value, origin))) => ConfigError::Conflict {
+            origin: origin.clone(),
+            key: shown_key(&group),
+            given: value.to_toml(),
+            problem: format!(
+                "the rule is for user {} already; a rule is for a user or for a group, write two",
+                user.to_toml()
+            ),
+        },
+        (None, None) => ConfigError::Missing {
+            origin: layered
+                .names
+                .get(rule)
+                .cloned()
+                .unwrap_or_else(Origin::built_in),
+            key: shown_key(rule),
+            expected: "the user or group that the rule is for".to_owned(),
+            example: "group = \"observers\"".to_owned(),
+        },
+        _ => return,
+    };
+    layered.errors.push(error);
 }
 
 fn recording_has_path(layered: &mut Layered, sink: &KeyPath) {

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 use weir_bus::TopicPattern;
+use weir_bus::pubsub::BusKind;
 
 /// All of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,8 @@ pub struct Config {
     pub bus: BusSettings,
     /// `[sandbox]`
     pub sandbox: SandboxSettings,
+    /// `[metrics]`
+    pub metrics: MetricsSettings,
     /// `[log]`
     pub log: LogSettings,
     /// The enabled `[sources.<name>]`, by name.
@@ -80,20 +83,39 @@ pub struct CollectorSettings {
 pub struct BusSettings {
     /// Which make of bus.
     pub kind: BusKind,
+    /// Where a broker listens, and a client connects to; at most 107 bytes.
+    pub socket: PathBuf,
+    /// The group that may connect besides the daemon's user, by name or number.
+    #[serde(with = "text_or_none")]
+    pub group: Option<String>,
+    /// Connections at a time.
+    pub connections_max: usize,
+    /// How often a quiet connection is asked whether it is alive.
+    #[serde(with = "duration_as_text")]
+    pub heartbeat: Duration,
     /// Batches that may wait for a subscriber.
     pub queue_batches_max: usize,
     /// Bytes that these may keep alive.
     pub queue_bytes_max: usize,
+    /// `[bus.access.<name>]`, by name: who may do what over the socket. Empty: the rules that are built in.
+    #[serde(default)]
+    pub access: BTreeMap<String, AccessSettings>,
 }
 
-/// The makes of bus.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum BusKind {
-    /// In this process.
-    Local,
-    /// Everything is counted as dropped.
-    None,
+/// `[bus.access.<name>]`: what a user or a group may do over the socket. Exactly one of the two is there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccessSettings {
+    /// The user, by name or number.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// The group, by name or number.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// The topics that they may publish to.
+    pub publish: Vec<TopicPattern>,
+    /// The topics that they may subscribe to.
+    pub subscribe: Vec<TopicPattern>,
 }
 
 /// `[sandbox]`: what all guests share.
@@ -115,6 +137,18 @@ pub struct SandboxSettings {
     pub compile_memory_bytes_max: u64,
     /// At most so many slots.
     pub slots_max: usize,
+}
+
+/// `[metrics]`: the daemon's counts as a file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricsSettings {
+    /// The file; without one nothing is written.
+    #[serde(default)]
+    pub textfile: Option<PathBuf>,
+    /// How often it is written.
+    #[serde(with = "duration_as_text")]
+    pub interval: Duration,
 }
 
 /// `[log]`: what the daemon says about itself.
@@ -277,5 +311,24 @@ impl SinkSettings {
             | Self::Json { patterns, .. }
             | Self::Recording { patterns, .. } => patterns,
         }
+    }
+}
+
+/// A text of which the empty one means nothing.
+mod text_or_none {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        text: &Option<String>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_str(text.as_deref().unwrap_or_default())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<String>, D::Error> {
+        let text = String::deserialize(from)?;
+        Ok((!text.is_empty()).then_some(text))
     }
 }

@@ -3,7 +3,9 @@
 //! Knows how a variable's name becomes a key. Invariant: a `WEIR_` variable or a flag that names no key is an error.
 
 use super::error::ConfigError;
-use super::keys::{Found, NAME_SEGMENT, all, children, find, nearest_key, nearest_of};
+use super::keys::{
+    Found, NAME_SEGMENT, all, children, find, nearest_key, nearest_of, place_of_name,
+};
 use super::layer::{KeyPath, Layered, Reader};
 use super::origin::{Layer, Origin, shown};
 use super::raw::{At, DEPTH_MAX, Entry, Raw, parse_free, parse_line};
@@ -92,20 +94,25 @@ fn entry(key: &str, value: Raw) -> Entry {
     }
 }
 
-/// Variables have no upper and lower case and no `-`: where a lower layer has a source, slot or sink of which
-/// the variable's name is such a form, that one is meant.
+/// Variables have no upper and lower case and no `-`: where a lower layer has a source, slot, sink or access rule of
+/// which the variable's name is such a form, that one is meant.
 fn with_known_name(layered: &Layered, mut path: KeyPath) -> KeyPath {
     let folded = |name: &str| name.to_ascii_lowercase().replace('-', "_");
-    if let [table, name, ..] = path.as_mut_slice()
-        && !layered
-            .names
-            .contains_key([table.clone(), name.clone()].as_slice())
-        && let Some(known) = layered
-            .names
-            .keys()
-            .filter(|known| known.first() == Some(table))
-            .filter_map(|known| known.get(1))
-            .find(|known| folded(known) == folded(name))
+    let Some(place) = place_of_name(&path) else {
+        return path;
+    };
+    let (table, rest) = path.split_at_mut(place);
+    let Some(name) = rest.first_mut() else {
+        return path;
+    };
+    let mut known = layered
+        .names
+        .keys()
+        .filter_map(|known| known.split_last())
+        .filter(|(_, parents)| *parents == &*table)
+        .map(|(known, _)| known);
+    if known.clone().all(|known| known != name)
+        && let Some(known) = known.find(|known| folded(known) == folded(name))
     {
         name.clone_from(known);
     }

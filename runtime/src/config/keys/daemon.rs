@@ -1,4 +1,4 @@
-//! The keys of `[collector]`, `[bus]`, `[sandbox]` and `[log]`: those of the daemon as a whole.
+//! The keys of `[collector]`, `[sandbox]`, `[metrics]` and `[log]`: those of the daemon as a whole.
 
 use super::{Computed, Fallback, GIB, Item, KIB, Key, MIB, Takes, TextRule};
 use std::time::Duration;
@@ -115,37 +115,6 @@ pub(super) const COLLECTOR: &[Key] = &[
     ),
 ];
 
-/// `[bus]`.
-pub(super) const BUS: &[Key] = &[
-    Key::new(
-        "bus.kind",
-        Takes::Choice {
-            of: &["local", "none"],
-            not_in_this_build: &["broker", "client"],
-        },
-        Fallback::Value("\"local\""),
-        "local: in this process; none: everything that is published is counted as dropped.",
-    ),
-    Key::new(
-        "bus.queue_batches_max",
-        Takes::Integer {
-            min: 1,
-            max: 65_536,
-        },
-        Fallback::Value("1024"),
-        "Batches that may wait for a subscriber.",
-    ),
-    Key::new(
-        "bus.queue_bytes_max",
-        Takes::Size {
-            min: 64 * KIB,
-            max: 128 * MIB,
-        },
-        Fallback::Value("\"16MiB\""),
-        "Bytes that the batches which wait for a subscriber may keep alive.",
-    ),
-];
-
 /// `[sandbox]`.
 pub(super) const SANDBOX: &[Key] = &[
     Key::new(
@@ -210,6 +179,28 @@ pub(super) const SANDBOX: &[Key] = &[
         Takes::Integer { min: 1, max: 64 },
         Fallback::Value("64"),
         "At most so many slots; each has a thread of its own.",
+    ),
+];
+
+/// `[metrics]`.
+pub(super) const METRICS: &[Key] = &[
+    Key::new(
+        "metrics.textfile",
+        Takes::Path,
+        Fallback::Unset {
+            meaning: "no metrics are written",
+            example: "\"/var/lib/prometheus/node-exporter/weir.prom\"",
+        },
+        "The file that the daemon's counts are written to, in Prometheus's text format.",
+    ),
+    Key::new(
+        "metrics.interval",
+        Takes::Duration {
+            min: Duration::from_secs(1),
+            max: Duration::from_hours(1),
+        },
+        Fallback::Value("\"15s\""),
+        "How often metrics.textfile is written anew.",
     ),
 ];
 

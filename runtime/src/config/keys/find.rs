@@ -4,7 +4,7 @@
 
 use super::{Key, NAME_SEGMENT, Takes, all};
 
-/// Names of sources, slots and sinks have at most so many bytes: they become tokens of topics, which have 255.
+/// Names of sources, slots, sinks and access rules have at most so many bytes: they become tokens of topics, which have 255.
 pub(crate) const NAME_BYTES_MAX: usize = 64;
 
 /// Texts above this aren't compared with known keys: no key is half as long, and the comparison is quadratic.
@@ -52,7 +52,15 @@ pub(crate) fn find(path: &[String]) -> Found {
     if table { Found::Table } else { Found::Unknown }
 }
 
-/// Whether a source, slot or sink may have this name.
+/// The place of the segment of `path` that is a name which the operator chose.
+pub(crate) fn place_of_name(path: &[String]) -> Option<usize> {
+    (1..path.len()).find(|place| {
+        path.get(..*place)
+            .is_some_and(|table| matches!(find(table), Found::NamedTable))
+    })
+}
+
+/// Whether a source, slot, sink or access rule may have this name.
 pub(crate) fn name_is_good(name: &str) -> bool {
     (1..=NAME_BYTES_MAX).contains(&name.len())
         && name
@@ -76,7 +84,10 @@ pub(crate) fn nearest_key(path: &[String]) -> Option<String> {
     {
         return None;
     }
-    let name = parents.get(1).map_or(NAME_SEGMENT, String::as_str);
+    let place = found.segments().position(|segment| segment == NAME_SEGMENT);
+    let name = place
+        .and_then(|place| parents.get(place))
+        .map_or(NAME_SEGMENT, String::as_str);
     Some(found.path.replace(NAME_SEGMENT, name))
 }
 

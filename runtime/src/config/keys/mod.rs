@@ -4,6 +4,7 @@
 //! `weir config --init` and the documentation. Invariant: a key that isn't here can't be set, and each
 //! key here has its field in [`Config`](super::Config) (a test walks both).
 
+mod bus;
 mod daemon;
 mod ends;
 mod find;
@@ -12,9 +13,12 @@ mod slots;
 mod takes;
 
 pub(crate) use find::{
-    Found, NAME_BYTES_MAX, children, find, name_is_good, nearest_key, nearest_of,
+    Found, NAME_BYTES_MAX, children, find, name_is_good, nearest_key, nearest_of, place_of_name,
 };
 pub use takes::{Item, Takes, TextRule};
+
+/// Names of users and groups have at most so many bytes: Linux's `LOGIN_NAME_MAX`.
+pub(crate) const ACCOUNT_BYTES_MAX: usize = 256;
 
 /// One kibibyte, in bytes.
 pub(crate) const KIB: u64 = 1 << 10;
@@ -23,13 +27,13 @@ pub(crate) const MIB: u64 = 1 << 20;
 /// One gibibyte, in bytes.
 pub(crate) const GIB: u64 = 1 << 30;
 
-/// The segment of a key's path that stands for the name of a source, slot or sink.
+/// The segment of a key's path that stands for the name of a source, slot, sink or access rule.
 pub const NAME_SEGMENT: &str = "<name>";
 
 /// One key of the config.
 #[derive(Debug, Clone, Copy)]
 pub struct Key {
-    /// Its dotted path; [`NAME_SEGMENT`] stands for the name of a source, slot or sink.
+    /// Its dotted path; [`NAME_SEGMENT`] stands for the name of a source, slot, sink or access rule.
     pub path: &'static str,
     /// What it takes.
     pub takes: Takes,
@@ -78,6 +82,8 @@ pub enum Computed {
     CacheFolder,
     /// Where what must survive a restart is kept.
     StateFolder,
+    /// Where the bus's socket is.
+    Socket,
 }
 
 impl Computed {
@@ -92,18 +98,32 @@ impl Computed {
             Self::StateFolder => {
                 "$XDG_STATE_HOME/weir or ~/.local/state/weir; /var/lib/weir for root"
             }
+            Self::Socket => {
+                "/run/weir/weir.sock for root, else $XDG_RUNTIME_DIR/weir/weir.sock, else /tmp/weir-UID/weir.sock"
+            }
         }
     }
 }
 
 /// What stands at the head of each table of the config, in the order in which people read them.
-pub(crate) const SECTIONS: [(&str, &str); 8] = [
+pub(crate) const SECTIONS: [(&str, &str); 10] = [
     (
         "collector",
         "How events are collected: buffers, batches and timeouts.",
     ),
-    ("bus", "The bus between sources, guests and sinks."),
+    (
+        "bus",
+        "The bus between sources, guests and sinks, and its socket.",
+    ),
+    (
+        "bus.access.<name>",
+        "A rule of who may do what over the socket. Where there is none, the daemon's user may do everything, and the members of bus.group may subscribe to events.>, findings.> and system.>, and publish nothing.",
+    ),
     ("sandbox", "What all guests share."),
+    (
+        "metrics",
+        "The daemon's counts as a file, for node_exporter's textfile collector and its like.",
+    ),
     ("log", "What the daemon says about itself, on stderr."),
     (
         "sources.<name>",
@@ -121,8 +141,10 @@ pub(crate) const SECTIONS: [(&str, &str); 8] = [
 pub fn all() -> impl Iterator<Item = &'static Key> {
     [
         daemon::COLLECTOR,
-        daemon::BUS,
+        bus::BUS,
+        bus::ACCESS,
         daemon::SANDBOX,
+        daemon::METRICS,
         daemon::LOG,
         ends::SOURCES,
         slots::SLOTS,
@@ -149,6 +171,13 @@ impl Key {
     const fn only_for(mut self, kinds: &'static [&'static str]) -> Self {
         self.kinds = kinds;
         self
+    }
+
+    /// The table of names that it stands in, and the rest of its path after the name; nothing for a key of a
+    /// plain table.
+    pub(crate) fn split_at_name(&self) -> Option<(&'static str, &'static str)> {
+        let (table, rest) = self.path.split_once(NAME_SEGMENT)?;
+        Some((table.strip_suffix('.')?, rest.strip_prefix('.')?))
     }
 
     /// The segments of its path.

@@ -4,7 +4,7 @@
 //! has a lower and an upper bound.
 
 use super::super::units::{duration_text, size_text};
-use super::NAME_BYTES_MAX;
+use super::{ACCOUNT_BYTES_MAX, NAME_BYTES_MAX};
 use std::fmt;
 use std::time::Duration;
 
@@ -87,6 +87,10 @@ pub enum TextRule {
     Pattern,
     /// Log levels, by target if wanted.
     LogFilter,
+    /// The name or number of a user or group.
+    Account,
+    /// The same, or an empty text for none.
+    AccountOrNone,
 }
 
 impl fmt::Display for TextRule {
@@ -101,6 +105,14 @@ impl fmt::Display for TextRule {
             Self::Pattern => f.write_str("a topic pattern such as `events.process.>`"),
             Self::LogFilter => f.write_str(
                 "off, error, warn, info, debug or trace, or with targets, such as `info,weir::sandbox=debug`",
+            ),
+            Self::Account => write!(
+                f,
+                "the name or number of a user or group, at most {ACCOUNT_BYTES_MAX} bytes"
+            ),
+            Self::AccountOrNone => write!(
+                f,
+                "the name or number of a group, at most {ACCOUNT_BYTES_MAX} bytes, or \"\" for none"
             ),
         }
     }

@@ -12,9 +12,18 @@ fn concrete(key: &Key) -> String {
 
 /// The lines of the tables around a key in which it has a meaning, without the key itself.
 fn around(key: &Key) -> String {
-    let Some((table, _)) = key.path.split_once(".<name>.") else {
+    let Some((table, own)) = key.split_at_name() else {
         return String::new();
     };
+    if table == "bus.access" {
+        let needs_account = own != "user" && own != "group";
+        return if needs_account {
+            "bus.access.x.user = \"a\"\n"
+        } else {
+            ""
+        }
+        .to_owned();
+    }
     let mut text = String::new();
     let kind = key.kinds.first().copied().unwrap_or(match table {
         "sources" => "process",
@@ -288,7 +297,7 @@ fn each_field_of_the_typed_config_is_a_key() {
             _ => visit(path),
         }
     }
-    let text = "slots.a.module = \"m\"\nsources.a.kind = \"process\"\n\
+    let text = "bus.access.a.user = \"a\"\nslots.a.module = \"m\"\nsources.a.kind = \"process\"\n\
         sources.b = { kind = \"replay\", path = \"/r\" }\nsinks.a.kind = \"terminal\"\n\
         sinks.b.kind = \"json\"\nsinks.c = { kind = \"recording\", path = \"/r\" }\n";
     let json = serde_json::to_value(load_text(text).unwrap().config).unwrap();

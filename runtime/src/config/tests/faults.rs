@@ -43,7 +43,7 @@ fn unknown_keys_are_told_at_every_depth_with_the_one_that_was_meant() {
     check(
         "zzz.yyy = 1",
         &[
-            "embedded default:1:1: zzz = {…}: unknown key; there are collector, bus, sandbox, log, sources, slots, sinks",
+            "embedded default:1:1: zzz = {…}: unknown key; there are collector, bus, sandbox, metrics, log, sources, slots, sinks",
         ],
     );
 }
@@ -53,7 +53,7 @@ fn a_table_where_a_value_belongs_and_the_reverse_are_told() {
     check(
         "bus = 3",
         &[
-            "embedded default:1:7: bus = 3: not a table; expected a table with kind, queue_batches_max, queue_bytes_max",
+            "embedded default:1:7: bus = 3: not a table; expected a table with kind, socket, group, connections_max, heartbeat, queue_batches_max, queue_bytes_max, access",
         ],
     );
     check(
@@ -63,7 +63,7 @@ fn a_table_where_a_value_belongs_and_the_reverse_are_told() {
     check(
         "[bus.kind]\na = 1",
         &[
-            "embedded default:1:1: bus.kind = {…}: a table is the wrong type; expected one of local, none",
+            "embedded default:1:1: bus.kind = {…}: a table is the wrong type; expected one of local, broker, client, none",
         ],
     );
 }
@@ -153,7 +153,7 @@ fn every_error_of_every_layer_is_told_at_once() {
     };
     next("broken.toml:1:3: not TOML: ");
     next(
-        "weir.toml:2:8: bus.kind = \"lokal\": unknown choice, did you mean \"local\"?; expected one of local, none",
+        "weir.toml:2:8: bus.kind = \"lokal\": unknown choice, did you mean \"local\"?; expected one of local, broker, client, none",
     );
     next(
         "weir.toml:3:21: bus.queue_batches_max = 0: below the range; expected an integer in 1..=65536",
@@ -338,4 +338,43 @@ fn what_a_config_says_cannot_break_or_colour_the_line_of_an_error() {
     assert_eq!(errors.lines().count(), 3, "{errors}");
     assert!(!errors.contains('\u{1b}'), "{errors}");
     assert!(errors.lines().all(|line| line.len() < 500), "{errors}");
+}
+
+#[test]
+fn a_rule_of_access_is_for_one_user_or_one_group() {
+    check(
+        "[bus.access.a]\npublish = []",
+        &[
+            "embedded default:1:13: bus.access.a: missing; expected the user or group that the rule is for, for example group = \"observers\"",
+        ],
+    );
+    check(
+        "[bus.access.a]\nuser = \"u\"\ngroup = \"g\"",
+        &[
+            "embedded default:3:9: bus.access.a.group = \"g\": the rule is for user \"u\" already; a rule is for a user or for a group, write two",
+        ],
+    );
+    check(
+        "[bus.access.a]\nuser = \"u\"\npublisch = []",
+        &[
+            "embedded default:3:1: bus.access.a.publisch = []: unknown key; did you mean bus.access.a.publish?",
+        ],
+    );
+}
+
+#[test]
+fn a_path_that_no_socket_can_have_is_told_with_its_length() {
+    let path = format!("/{}", "s".repeat(107));
+    let error = one_error(load_text(&format!("bus.socket = \"{path}\"")));
+    for part in [
+        "embedded default:1:14: bus.socket = \"/sss",
+        ": 108 bytes, and the path of a socket has at most 107; set a shorter one",
+    ] {
+        assert!(error.contains(part), "{error}");
+    }
+    load_text(&format!(
+        "bus.socket = \"{}\"",
+        &path[1..].replacen('s', "/", 1)
+    ))
+    .unwrap();
 }

@@ -386,3 +386,32 @@ fn only_slots_change_without_a_restart() {
         &["bus.kind", "sources.p.interval"],
     );
 }
+
+#[test]
+fn the_socket_is_where_its_user_may_write() {
+    let check = |environment: &[(&str, &str)], as_root, expected: &str| {
+        let config = load_as(&request(None, environment, &[]), as_root).unwrap();
+        assert_eq!(config.config.bus.socket, Path::new(expected));
+    };
+    let runtime = [("XDG_RUNTIME_DIR", "/run/user/7")];
+    check(&runtime, false, "/run/user/7/weir/weir.sock");
+    check(&runtime, true, "/run/weir/weir.sock");
+    let own = format!("/tmp/weir-{}/weir.sock", user_id());
+    check(&[], false, &own);
+}
+
+#[test]
+fn rules_of_access_are_named_and_merge_by_key() {
+    let text = "[bus]\ngroup = \"weir\"\n[bus.access.ops-team]\ngroup = \"ops\"\nsubscribe = [\"events.>\"]\n";
+    let folder = Folder::new();
+    let file = folder.write("weir.toml", text);
+    let publish = [("WEIR_BUS__ACCESS__OPS_TEAM__PUBLISH", "control.>")];
+    let loaded = load_as(&request(Some(&file), &publish, &[]), false).unwrap();
+    let bus = loaded.config.bus;
+    assert_eq!(bus.group.as_deref(), Some("weir"));
+    assert_eq!(bus.access.keys().collect::<Vec<_>>(), ["ops-team"]);
+    let rule = &bus.access["ops-team"];
+    assert_eq!((&rule.user, rule.group.as_deref()), (&None, Some("ops")));
+    assert_eq!(rule.publish.len() + rule.subscribe.len(), 2);
+    assert_eq!(load_text("").unwrap().config.bus.group, None);
+}
