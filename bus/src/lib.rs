@@ -13,6 +13,7 @@ pub mod batch;
 mod caps;
 mod count;
 pub mod event;
+mod open;
 pub mod pubsub;
 pub mod socket;
 pub mod topic;
@@ -25,4 +26,5 @@ pub use batch::{
 pub use caps::SourceCaps;
 pub use count::{Count, DropReason, Drops};
 pub use event::{CollectionEvent, EventBuilder, EventRow, FieldType, Kind, Timestamp};
+pub use open::{BusChoice, OpenError, Opened, open};
 pub use topic::{Topic, TopicPattern};

@@ -5,6 +5,7 @@
 //! library, begin with [`collector::Collector`].
 
 pub mod authoring;
+mod broker;
 pub mod cli;
 pub mod collector;
 pub mod config;
@@ -21,4 +22,5 @@ pub mod slot;
 pub mod sources;
 pub mod testing;
 
+pub use broker::IdentityError;
 pub use collector::{Collector, CollectorConfig};

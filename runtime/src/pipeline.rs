@@ -5,17 +5,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use weir_bus::pubsub::{
-    BusStatistics, EventBus, LocalBus, NullBus, PublisherId, Queue, QueueLimits, QueuePolicy,
+    BusStatistics, EventBus, LocalBus, PublisherId, Queue, QueueLimits, QueuePolicy,
     SubscribeError, SubscriptionOptions,
 };
-use weir_bus::{TopicPattern, topic};
+use weir_bus::socket::{BoundBroker, Broker, BrokerStatus, BrokerView, Ingress, Responder};
+use weir_bus::{Opened, SourceCounts, TopicPattern, topic};
 use weir_sources::{EventSource, ProcessTable, RegistryError, SourceStatus, Unavailable};
 
-use crate::collector::{Collector, CollectorReport, RunningCollector};
-use crate::config::{BusKind, Config, SlotSettings};
+use crate::broker::{self, IdentityError, LaneIngress, SOCKET_SOURCE};
+use crate::collector::{Collector, CollectorReport, RunningCollector, batcher_limits};
+use crate::config::{Config, SlotSettings};
 use crate::guests::{self, GuestError, Guests};
 use crate::sandbox::{Prepared, World};
 use crate::sink::{Console, OpenError, RunningSink};
@@ -44,9 +46,12 @@ pub enum StartError {
     /// The bus refuses a subscription.
     #[error("the bus: {0}")]
     Subscribe(Box<SubscribeError>),
-    /// This build has no such bus.
+    /// There is no such bus.
+    #[error("bus: {0}")]
+    Bus(#[from] weir_bus::OpenError),
+    /// The config names a user or group that isn't there.
     #[error(transparent)]
-    Bus(#[from] weir_bus::pubsub::OpenError),
+    Identity(#[from] IdentityError),
     /// The system refuses a thread.
     #[error("no thread for `{name}`: {error}")]
     Thread {
@@ -74,6 +79,15 @@ pub struct Pipeline {
     collector: RunningCollector,
     slots: BTreeMap<String, Arc<dyn SlotHandle>>,
     sinks: Vec<RunningSink>,
+    door: Option<Door>,
+}
+
+/// The socket, and the way in from there.
+struct Door {
+    ingress: Arc<LaneIngress>,
+    view: BrokerView,
+    bound: Option<(BoundBroker, Arc<LocalBus>)>,
+    broker: Option<Broker>,
 }
 
 /// What is under construction: slots are made from the end of the way to its beginning, so that
@@ -105,16 +119,9 @@ impl Pipeline {
         console: &Arc<Console>,
         extra_sources: Vec<Arc<dyn EventSource>>,
     ) -> Result<Self, StartError> {
-        let bus: Arc<dyn EventBus> = match config.bus.kind {
-            BusKind::Local | BusKind::Broker => Arc::new(LocalBus::new()),
-            BusKind::Client => {
-                return Err(weir_bus::pubsub::OpenError::NotBuilt {
-                    kind: config.bus.kind,
-                }
-                .into());
-            }
-            BusKind::None => Arc::new(NullBus::new()),
-        };
+        // The socket first: a second daemon is refused before it has done any work.
+        let choice = broker::choice(&config.bus, &config.collector.component_name)?;
+        let Opened { bus, broker } = weir_bus::open(choice)?;
         let prepared = guests.prepare_all(&config.slots)?;
         let sinks = sink::open_all(config, &bus, console)?;
         let processes = guests.processes();
@@ -144,12 +151,24 @@ impl Pipeline {
         for opening in openings {
             wiring.open(opening)?;
         }
-        let collector = wiring.collector(processes, extra_sources)?;
+        let filters = wiring.filters_in_order();
+        let door = broker.map(|(bound, local)| {
+            let limits = batcher_limits(&config.collector);
+            let ingress = LaneIngress::new(Arc::clone(&local), filters.clone(), limits);
+            Door {
+                ingress: Arc::new(ingress),
+                view: bound.view(),
+                bound: Some((bound, local)),
+                broker: None,
+            }
+        });
+        let collector = wiring.collector(filters, processes, extra_sources)?;
         Ok(Self {
             bus,
             collector: collector.start(),
             slots: wiring.slots,
             sinks,
+            door,
         })
     }
 
@@ -157,6 +176,34 @@ impl Pipeline {
     #[must_use]
     pub fn bus(&self) -> Arc<dyn EventBus> {
         Arc::clone(&self.bus)
+    }
+
+    /// Lets clients in, where there is a socket. Until now those that connected have waited.
+    ///
+    /// # Errors
+    /// If the system refuses a thread.
+    pub fn serve(&mut self, responder: Arc<dyn Responder>) -> Result<(), StartError> {
+        let Some(door) = &mut self.door else {
+            return Ok(());
+        };
+        if let Some((bound, bus)) = door.bound.take() {
+            let ingress = Arc::clone(&door.ingress) as Arc<dyn Ingress>;
+            let served = bound.serve(bus, ingress, responder);
+            door.broker = Some(served.map_err(weir_bus::OpenError::from)?);
+        }
+        Ok(())
+    }
+
+    /// The socket's connections, where there is one.
+    #[must_use]
+    pub fn broker_status(&self) -> Option<BrokerStatus> {
+        self.door.as_ref().map(|door| door.view.status())
+    }
+
+    /// What became of all that clients published, where there is a socket.
+    #[must_use]
+    pub fn socket_counts(&self) -> Option<SourceCounts> {
+        self.door.as_ref().map(|door| door.ingress.counts())
     }
 
     /// The slots by name.
@@ -190,7 +237,10 @@ impl Pipeline {
     /// Stops everything in the order of the way: sources, queues, guests, sinks. What hasn't come
     /// through at the deadline stays where it is counted.
     pub async fn drain(self, deadline: Instant) -> (CollectorReport, PipelineStatus) {
-        let report = self.collector.drain(deadline).await;
+        if let Some(door) = &self.door {
+            door.ingress.drain(deadline).await;
+        }
+        let mut report = self.collector.drain(deadline).await;
         for world in [World::Filter, World::Trigger, World::Stage] {
             let of_world = || self.slots.values().filter(|slot| slot.world() == world);
             of_world().for_each(|slot| slot.finish());
@@ -208,15 +258,34 @@ impl Pipeline {
                 tracing::warn!(sink = sink.name(), "the sink did not end in time");
             }
         }
+        self.bus.close();
+        if let Some(door) = self.door {
+            close_door(door, deadline, &mut report).await;
+        }
         let status = PipelineStatus {
             sources: Vec::new(),
             slots: self.slots.values().map(|slot| slot.statistics()).collect(),
             bus: self.bus.statistics(),
         };
-        self.bus.close();
         (report, status)
     }
 }
+
+/// Hands out to clients what is queued for them, and adds what they published to the report.
+async fn close_door(door: Door, deadline: Instant, report: &mut CollectorReport) {
+    if let Some(broker) = door.broker {
+        let deadline = deadline.min(Instant::now() + GOODBYE_TIMEOUT);
+        drop(tokio::task::spawn_blocking(move || broker.close(deadline)).await);
+    }
+    let counts = door.ingress.counts();
+    if counts.produced > 0 {
+        report.sources.push((SOCKET_SOURCE.to_owned(), counts));
+    }
+}
+
+/// How long clients may take to read what is queued for them when the daemon ends: one that doesn't
+/// read must not hold up the end of the others.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Wiring<'_> {
     fn open(&mut self, opening: Opening<'_>) -> Result<(), StartError> {
@@ -276,14 +345,19 @@ impl Wiring<'_> {
         )
     }
 
+    /// As batches pass them.
+    fn filters_in_order(&mut self) -> Vec<Slot<FilterDuty>> {
+        self.filters
+            .sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
+        self.filters.drain(..).map(|(_, _, slot)| slot).collect()
+    }
+
     fn collector(
-        &mut self,
+        &self,
+        filters: Vec<Slot<FilterDuty>>,
         processes: Arc<ProcessTable>,
         extra_sources: Vec<Arc<dyn EventSource>>,
     ) -> Result<Collector, StartError> {
-        self.filters
-            .sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
-        let filters = self.filters.drain(..).map(|(_, _, slot)| slot).collect();
         // The table costs a look at every row: only stages can ask it.
         let is_asked = self.slots.values().any(|slot| slot.world() == World::Stage);
         let collector = self.config.collector.clone().into();

@@ -46,6 +46,19 @@ impl SourceCounts {
     }
 }
 
+impl std::ops::AddAssign<&Self> for SourceCounts {
+    fn add_assign(&mut self, other: &Self) {
+        self.produced += other.produced;
+        self.published += other.published;
+        self.removed += other.removed;
+        self.dropped += &other.dropped;
+        self.in_channel += other.in_channel;
+        self.in_batcher += other.in_batcher;
+        self.in_filters += other.in_filters;
+        self.batches += other.batches;
+    }
+}
+
 /// What became of a batch that [`super::Batcher::next`] handed out; its rows must add up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settlement {

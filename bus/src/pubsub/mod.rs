@@ -5,8 +5,8 @@
 //! and every transport keeps the order of a publisher for each subscriber.
 
 mod compare;
-mod factory;
 mod filter;
+mod kind;
 mod local;
 mod null;
 mod options;
@@ -26,11 +26,11 @@ use crate::batch::Batch;
 use crate::topic::Topic;
 
 pub use compare::{Comparison, Literal, Operator, UnknownOperator};
-pub use factory::{BusKind, OpenError, UnknownBusKind, open};
 pub use filter::{
     CorrelationFilter, EventFilter, FILTER_PIDS_MAX, FILTER_TEXT_BYTES_MAX, FilterError, Priority,
     UnknownPriority,
 };
+pub use kind::{BusKind, UnknownBusKind};
 pub use local::{LocalBus, Waiting};
 pub use null::NullBus;
 pub use options::{

@@ -34,14 +34,14 @@ impl Parcel {
 impl Weigh for Parcel {
     fn rows(&self) -> u64 {
         match self {
-            Self::Batch(batch) => batch.rows() as u64,
+            Self::Batch(batch) => batch.rows(),
             Self::Wire(wire) => wire.rows() as u64,
         }
     }
 
     fn bytes(&self) -> u64 {
         match self {
-            Self::Batch(batch) => batch.bytes() as u64,
+            Self::Batch(batch) => batch.bytes(),
             Self::Wire(wire) => wire.frames().len() as u64,
         }
     }

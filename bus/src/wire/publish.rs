@@ -225,7 +225,8 @@ impl<'a> PublishFrame<'a> {
     }
 
     fn read_head(header: &'a [u8]) -> Result<Self, PublishError> {
-        let (fixed, lengths) = postcard::take_from_bytes::<Fixed<'_>>(header).map_err(no_header)?;
+        let (fixed, lengths) =
+            postcard::take_from_bytes::<Fixed<'_>>(header).map_err(|error| no_header(&error))?;
         let kind = Kind::ALL
             .get(usize::from(fixed.kind))
             .copied()
@@ -392,7 +393,7 @@ pub enum DecodeError {
     Batch(#[from] BatchError),
 }
 
-fn no_header(error: postcard::Error) -> PublishError {
+fn no_header(error: &postcard::Error) -> PublishError {
     PublishError::Frame(FrameError::Header {
         name: FrameType::Publish.as_str(),
         problem: error.to_string(),
@@ -408,5 +409,5 @@ fn number(bytes: &[u8]) -> Result<(u32, &[u8]), PublishError> {
     {
         return Ok((u32::from(first), rest));
     }
-    postcard::take_from_bytes(bytes).map_err(no_header)
+    postcard::take_from_bytes(bytes).map_err(|error| no_header(&error))
 }

@@ -33,7 +33,7 @@ impl WireBatch {
     ///
     /// # Errors
     /// If they aren't publish frames of one kind and topic, one after the other.
-    pub fn of_frames(source: &Arc<str>, frames: Bytes) -> Result<Self, PublishError> {
+    pub fn of_frames(source: &Arc<str>, frames: &Bytes) -> Result<Self, PublishError> {
         let mut rest = frames.clone();
         let mut first: Option<Self> = None;
         while let Some(frame) = Frame::read(&rest)? {

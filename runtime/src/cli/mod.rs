@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0, 1 for a failure, 2 for usage or config.
 
+mod bus;
 mod check;
 mod config;
 mod guest;
@@ -54,7 +55,7 @@ impl From<SandboxError> for Failure {
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         match error {
-            StartError::Thread { .. } => Self::Failed(error.into()),
+            StartError::Thread { .. } | StartError::Bus(_) => Self::Failed(error.into()),
             _ => Self::Usage(error.to_string()),
         }
     }
@@ -94,6 +95,8 @@ pub(crate) struct Global {
 enum Verb {
     /// Collects, judges and tells, until it is stopped. The default.
     Run(run::RunArguments),
+    /// Serves the bus alone on its socket: no sources, no guests.
+    Bus(bus::BusArguments),
     /// Checks the config and every guest that it names, and starts nothing.
     Check,
     /// Shows the config in force, and where each value comes from.
@@ -125,6 +128,7 @@ pub fn main() -> ExitCode {
         .unwrap_or_else(|| Verb::Run(run::RunArguments::default()));
     let done = match verb {
         Verb::Run(arguments_of_run) => run::run(&arguments.global, &arguments_of_run),
+        Verb::Bus(arguments_of_bus) => bus::bus(&arguments.global, &arguments_of_bus),
         Verb::Check => check::check(&arguments.global),
         Verb::Config(arguments_of_config) => {
             config::config(&arguments.global, &arguments_of_config)
@@ -169,6 +173,13 @@ impl Global {
 
     /// The config in force.
     pub(crate) fn load(&self) -> Result<Loaded, Failure> {
+        self.load_with(Vec::new())
+    }
+
+    /// The config in force, with a verb's own flags over everything else.
+    pub(crate) fn load_with(&self, own: Vec<(String, String)>) -> Result<Loaded, Failure> {
+        let mut flags = self.flags()?;
+        flags.extend(own);
         let environment = process_environment();
         let paths = standard_paths(&environment);
         let request = LoadRequest {
@@ -176,7 +187,7 @@ impl Global {
             system: Some(paths.system),
             user: paths.user,
             environment,
-            flags: self.flags()?,
+            flags,
             embedded_default: DEFAULT_CONFIG,
         };
         Ok(settings::load(&request)?)

@@ -149,15 +149,20 @@ impl Collector {
     }
 }
 
+/// The bounds of each publisher's batches.
+pub(crate) fn batcher_limits(settings: &CollectorSettings) -> BatcherLimits {
+    BatcherLimits {
+        batch_rows_max: settings.batch_rows_max,
+        batch_bytes_max: settings.batch_bytes_max,
+        batch_age_max: settings.batch_timeout,
+        event_buffer_rows_max: settings.event_buffer_size,
+        backpressure_threshold: settings.backpressure_threshold,
+    }
+}
+
 fn supervisor_options(settings: &CollectorSettings) -> SupervisorOptions {
     SupervisorOptions {
-        batcher: BatcherLimits {
-            batch_rows_max: settings.batch_rows_max,
-            batch_bytes_max: settings.batch_bytes_max,
-            batch_age_max: settings.batch_timeout,
-            event_buffer_rows_max: settings.event_buffer_size,
-            backpressure_threshold: settings.backpressure_threshold,
-        },
+        batcher: batcher_limits(settings),
         realtime_batch_age_max: settings.realtime_batch_timeout,
         backpressure_wait_max: settings.backpressure_wait_max,
         startup_timeout: settings.startup_timeout,

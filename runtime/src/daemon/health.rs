@@ -85,6 +85,18 @@ impl HealthWatch {
         }
     }
 
+    /// Whatever isn't healthy, and the whole, as far as it has been looked at.
+    pub(super) fn known(&self) -> BTreeMap<String, String> {
+        let mut known: BTreeMap<String, String> = self
+            .known
+            .iter()
+            .map(|(component, health)| (component.clone(), health.to_string()))
+            .collect();
+        let whole = known.entry(WHOLE.to_owned());
+        whole.or_insert_with(|| SourceHealth::Healthy.to_string());
+        known
+    }
+
     fn components(&mut self, status: &PipelineStatus) -> BTreeMap<String, SourceHealth> {
         let mut found = BTreeMap::new();
         for source in &status.sources {

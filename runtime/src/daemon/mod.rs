@@ -1,5 +1,6 @@
 //! The daemon around a pipeline: what starts it, what it says, what changes it, what ends it.
 
+mod desk;
 mod health;
 mod reload;
 mod status;
@@ -10,10 +11,12 @@ use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::broker::ControlDesk;
 use crate::config::Loaded;
 use crate::guests::Guests;
 use crate::pipeline::{Pipeline, StartError};
 use crate::sink::Console;
+use desk::{Desk, Next};
 use health::HealthWatch;
 use reload::Reloader;
 
@@ -75,7 +78,9 @@ pub(crate) async fn run(daemon: Daemon) -> Result<bool, StartError> {
     };
     let mut signals = Signals::listen().map_err(thread)?;
     let config = daemon.loaded.config.clone();
-    let pipeline = start(&daemon).await?;
+    let (desk, mut controls) = ControlDesk::new();
+    let mut pipeline = start(&daemon).await?;
+    pipeline.serve(Arc::new(desk))?;
     summary::started(&daemon.console, &config, &pipeline);
     let mut health = HealthWatch::new(&config.collector, pipeline.bus());
     let mut reloader = Reloader::new(daemon.loaded, daemon.reload, Arc::clone(&daemon.guests));
@@ -88,8 +93,16 @@ pub(crate) async fn run(daemon: Daemon) -> Result<bool, StartError> {
         tokio::select! {
             asked = signals.next() => match asked {
                 Asked::Stop => break,
-                Asked::Reload => reloader.reload(&pipeline, &daemon.console).await,
+                Asked::Reload => {
+                    reloader.reload(&pipeline, &daemon.console).await;
+                }
             },
+            asked = controls.next() => {
+                let desk = Desk { pipeline: &pipeline, console: &daemon.console, started };
+                if desk.answer(asked, &config, &health, &mut reloader).await == Next::End {
+                    break;
+                }
+            }
             () = until(end) => break,
             _ = look.tick() => {
                 pipeline.slots().values().for_each(|slot| slot.watch(Instant::now()));

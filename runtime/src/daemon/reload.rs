@@ -54,25 +54,24 @@ impl Reloader {
         changed
     }
 
-    /// Takes the config as it is now, or says why not.
-    pub(super) async fn reload(&mut self, pipeline: &Pipeline, console: &Console) {
+    /// Takes the config as it is now, or says why not: whether it was taken, and what is in force.
+    pub(super) async fn reload(
+        &mut self,
+        pipeline: &Pipeline,
+        console: &Console,
+    ) -> (bool, String) {
         // What is read now needs no second look, whoever asked for the first.
         self.has_changed();
-        match self.switch(pipeline).await {
-            Ok(slots) if slots.is_empty() => {
-                say(console, true, "config read: no guest has changed");
-            }
-            Ok(slots) => say(
-                console,
-                true,
-                &format!("config in force: {}", slots.join("; ")),
-            ),
-            Err(why) => say(
-                console,
+        let (taken, text) = match self.switch(pipeline).await {
+            Ok(slots) if slots.is_empty() => (true, "config read: no guest has changed".to_owned()),
+            Ok(slots) => (true, format!("config in force: {}", slots.join("; "))),
+            Err(why) => (
                 false,
-                &format!("config not taken, nothing has changed: {why}"),
+                format!("config not taken, nothing has changed: {why}"),
             ),
-        }
+        };
+        say(console, taken, &text);
+        (taken, text)
     }
 
     async fn switch(&mut self, pipeline: &Pipeline) -> Result<Vec<String>, String> {

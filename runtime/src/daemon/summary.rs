@@ -26,6 +26,7 @@ pub(super) fn started(console: &Console, config: &Config, pipeline: &Pipeline) {
                 "capabilities": source.capabilities.to_string(),
             })).collect::<Vec<_>>(),
             "unavailable": pipeline.unavailable(),
+            "socket": pipeline.broker_status().map(|broker| broker.socket),
             "slots": status.slots.iter().map(|slot| serde_json::json!({
                 "name": slot.slot,
                 "world": slot.world,
@@ -76,6 +77,9 @@ fn start_text(config: &Config, pipeline: &Pipeline, status: &PipelineStatus) -> 
     for name in config.sinks.keys() {
         let _ = write!(text, "\n  sink    {name}");
     }
+    if let Some(broker) = pipeline.broker_status() {
+        let _ = write!(text, "\n  socket  {}", broker.socket.display());
+    }
     text
 }
 
@@ -88,6 +92,8 @@ struct Summary<'a> {
     sources: Vec<SourceLine<'a>>,
     slots: Vec<&'a SlotStatistics>,
     subscribers: Vec<&'a SubscriberStatistics>,
+    /// The subscribers that left, together.
+    departed: &'a QueueCounts,
     abandoned_sources: &'a [String],
 }
 
@@ -131,6 +137,7 @@ pub(super) fn ended(
                 .collect(),
             slots: status.slots.iter().collect(),
             subscribers: status.bus.subscribers.iter().collect(),
+            departed: &status.bus.departed,
             abandoned_sources: &report.abandoned,
         }),
         Output::Pretty => console.line(&end_text(ran, report, status, balanced)),

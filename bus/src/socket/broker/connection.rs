@@ -351,7 +351,7 @@ impl Connection {
     async fn take_all(&mut self, reader: &mut FrameReader) -> Result<bool, Fault> {
         while let Some(piece) = reader.next()? {
             if piece.prefix().frame_type == FrameType::Publish {
-                let (before, alone) = self.publish(piece)?;
+                let (before, alone) = self.publish(&piece)?;
                 for batch in [before, alone].into_iter().flatten() {
                     self.enter(batch).await;
                 }
@@ -400,7 +400,7 @@ impl Connection {
     /// A publish frame: checked, allowed, joined to those before it. Gives what is finished by it.
     fn publish(
         &mut self,
-        piece: Piece<'_>,
+        piece: &Piece<'_>,
     ) -> Result<(Option<WireBatch>, Option<WireBatch>), Fault> {
         let prefix = piece.prefix();
         if prefix.bytes > PUBLISH_BYTES_MAX {
@@ -427,7 +427,7 @@ impl Connection {
                 let (before, alone) = self.runs.push_alone(&frame, own)?;
                 Ok((before, Some(alone)))
             }
-            Piece::Alone(_, ref bytes) => {
+            Piece::Alone(_, bytes) => {
                 let (before, alone) = self.runs.push_alone(&frame, bytes.clone())?;
                 Ok((before, Some(alone)))
             }
@@ -493,7 +493,7 @@ impl Connection {
         match frame_type {
             FrameType::Subscribe => {
                 let asked: Subscribe = decode_header(frame_type, header)?;
-                subscription::subscribe(self, asked);
+                subscription::subscribe(self, &asked);
             }
             FrameType::Unsubscribe => {
                 let Unsubscribe { id } = decode_header(frame_type, header)?;
@@ -502,7 +502,7 @@ impl Connection {
             }
             FrameType::Request => {
                 let request: Request = decode_header(frame_type, header)?;
-                self.request(request, piece.payload());
+                self.request(&request, piece.payload());
             }
             FrameType::Ping => {
                 let Ping { id } = decode_header(frame_type, header)?;
@@ -542,7 +542,7 @@ impl Connection {
         );
     }
 
-    fn request(&self, request: Request, body: &[u8]) {
+    fn request(&self, request: &Request, body: &[u8]) {
         let shared = Arc::clone(&self.shared);
         let id = request.id;
         let topic = match self.may_ask(&request.topic) {

@@ -42,7 +42,7 @@ pub(super) async fn run(shared: &Arc<Shared>) {
             }
             Err(problem) => problem,
         };
-        shared.down(problem);
+        shared.down(&problem);
         let pause = jittered(backoff);
         backoff = backoff.saturating_mul(2).min(shared.options.backoff_max);
         let woken = async {
@@ -299,7 +299,7 @@ fn deliver(
         Piece::Alone(prefix, bytes) => bytes.slice(prefix.payload_offset()..),
         Piece::Shared(..) => Bytes::copy_from_slice(piece.payload()),
     };
-    let wire = WireBatch::of_frames(source, frames)?;
+    let wire = WireBatch::of_frames(source, &frames)?;
     let position = header.position;
     match wire.decode() {
         Ok(batch) => match queue.offer_or_return(position, Arc::new(batch)) {

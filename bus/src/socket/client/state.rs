@@ -473,7 +473,7 @@ impl Shared {
     }
 
     /// The connection has ended, or there was none: what is worth nothing on another is answered so.
-    pub(super) fn down(&self, problem: ClientError) {
+    pub(super) fn down(&self, problem: &ClientError) {
         let mut state = self.state();
         let was_up = state.welcome.take().is_some();
         state.problem = Some(problem.clone());

@@ -8,7 +8,7 @@ use super::Connection;
 use crate::event::Kind;
 use crate::pubsub::{
     Comparison, CorrelationFilter, EventFilter, Literal, Operator, Priority, QueueLimits,
-    QueuePolicy, SubscriptionOptions,
+    QueuePolicy, SubscriptionOptions, UnknownOperator, UnknownPriority,
 };
 use crate::topic::TopicPattern;
 use crate::wire::{
@@ -27,17 +27,17 @@ struct Refused {
 }
 
 impl Refused {
-    fn of(code: &'static str, message: impl ToString) -> Self {
+    fn of(code: &'static str, message: impl Into<String>) -> Self {
         Self {
             code,
-            message: message.to_string(),
+            message: message.into(),
             rule: None,
         }
     }
 }
 
 /// Answers a subscribe frame.
-pub(super) fn subscribe(connection: &Connection, asked: Subscribe) {
+pub(super) fn subscribe(connection: &Connection, asked: &Subscribe) {
     let id = asked.id;
     match try_subscribe(connection, asked) {
         Ok(stream) => {
@@ -62,7 +62,7 @@ pub(super) fn subscribe(connection: &Connection, asked: Subscribe) {
     }
 }
 
-fn try_subscribe(connection: &Connection, asked: Subscribe) -> Result<Stream, Refused> {
+fn try_subscribe(connection: &Connection, asked: &Subscribe) -> Result<Stream, Refused> {
     let wrong = |message: String| Refused::of("subscription", message);
     let (known, patterns_open) = connection.shared.outgoing.holds(asked.id);
     if known {
@@ -85,7 +85,7 @@ fn try_subscribe(connection: &Connection, asked: Subscribe) -> Result<Stream, Re
         .narrow(&patterns)
         .map_err(|denied| Refused {
             rule: Some(denied.rule.clone()),
-            ..Refused::of("denied", denied)
+            ..Refused::of("denied", denied.to_string())
         })?;
     let patterns_all = patterns_open.saturating_add(narrowed.len());
     if patterns_all > CONNECTION_PATTERNS_MAX {
@@ -101,16 +101,16 @@ fn try_subscribe(connection: &Connection, asked: Subscribe) -> Result<Stream, Re
     let options = SubscriptionOptions::new(format!("{name}/{}", asked.name))
         .patterns(narrowed)
         .policy(policy(connection, asked.policy)?)
-        .limits(limits(connection, &asked))
+        .limits(limits(connection, asked))
         .owner(connection.publisher)
         .own_events(asked.own_events)
-        .correlation(correlation(&asked))
-        .filter(filter(&asked)?);
+        .correlation(correlation(asked))
+        .filter(filter(asked)?);
     let subscriber = connection
         .house
         .bus
         .subscribe_parcels(options)
-        .map_err(|error| Refused::of("subscription", error))?;
+        .map_err(|error| Refused::of("subscription", error.to_string()))?;
     Ok(Stream {
         id: asked.id,
         subscriber,
@@ -127,7 +127,7 @@ fn parse_patterns(texts: &[String]) -> Result<Vec<TopicPattern>, Refused> {
     let parsed = texts.iter().map(|text| TopicPattern::parse(text));
     parsed
         .collect::<Result<_, _>>()
-        .map_err(|error| Refused::of("subscription", error))
+        .map_err(|error| Refused::of("subscription", error.to_string()))
 }
 
 /// Who makes publishers wait can slow the daemon itself: only its own user may.
@@ -202,7 +202,7 @@ fn filter(asked: &Subscribe) -> Result<EventFilter, Refused> {
     if let Some(priority) = &asked.priority_min {
         let priority: Priority = priority
             .parse()
-            .map_err(|error| Refused::of("subscription", error))?;
+            .map_err(|error: UnknownPriority| Refused::of("subscription", error.to_string()))?;
         filter = filter.priority_min(priority);
     }
     if let Some(comparison) = &asked.comparison {
@@ -215,7 +215,7 @@ fn compare(asked: &WireComparison) -> Result<Comparison, Refused> {
     let operator: Operator = asked
         .operator
         .parse()
-        .map_err(|error| Refused::of("subscription", error))?;
+        .map_err(|error: UnknownOperator| Refused::of("subscription", error.to_string()))?;
     let literal = match &asked.literal {
         WireLiteral::Integer(value) => Literal::Integer(*value),
         WireLiteral::Number(value) => Literal::Float(*value),

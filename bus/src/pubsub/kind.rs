@@ -1,14 +1,9 @@
-//! Which bus: from the config's `bus.kind` to an [`EventBus`].
-//!
-//! The only place that knows all makes. It reads no config.
+//! The makes of bus, by the names of the config's `bus.kind`.
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-
-use super::{EventBus, LocalBus, NullBus};
 
 /// What `bus.kind` can say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -59,29 +54,5 @@ impl FromStr for BusKind {
             .into_iter()
             .find(|kind| kind.as_str() == text)
             .ok_or_else(|| UnknownBusKind(text.to_owned()))
-    }
-}
-
-/// Why there is no bus.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum OpenError {
-    /// A kind that this build doesn't have.
-    #[error("bus kind `{kind}` is not part of this build; use `local`, or `none`")]
-    NotBuilt {
-        /// The kind.
-        kind: BusKind,
-    },
-}
-
-/// Opens a bus.
-///
-/// # Errors
-///
-/// [`OpenError::NotBuilt`] for the kinds that need a socket.
-pub fn open(kind: BusKind) -> Result<Arc<dyn EventBus>, OpenError> {
-    match kind {
-        BusKind::Local => Ok(Arc::new(LocalBus::new())),
-        BusKind::None => Ok(Arc::new(NullBus::new())),
-        BusKind::Broker | BusKind::Client => Err(OpenError::NotBuilt { kind }),
     }
 }

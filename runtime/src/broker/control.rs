@@ -1,0 +1,141 @@
+//! Requests to the daemon: they are put on the daemon's desk, and answered where everything is at hand.
+
+use async_trait::async_trait;
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot};
+use weir_bus::Topic;
+use weir_bus::socket::{Peer, Refusal, Responder};
+
+/// Requests that may wait for the daemon; connections have a bound of their own.
+const WAITING_MAX: usize = 64;
+
+/// What can be asked of the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Control {
+    /// What can be asked.
+    Capabilities,
+    /// Everything with its counts.
+    Status,
+    /// The health of everything.
+    Health,
+    /// The slots and their guests.
+    Guests,
+    /// Read the config again.
+    Reload,
+    /// Drain and end.
+    Drain,
+}
+
+impl Control {
+    const ALL: [Self; 6] = [
+        Self::Capabilities,
+        Self::Status,
+        Self::Health,
+        Self::Guests,
+        Self::Reload,
+        Self::Drain,
+    ];
+
+    const fn topic(self) -> &'static str {
+        match self {
+            Self::Capabilities => "control.capabilities",
+            Self::Status => "control.status",
+            Self::Health => "control.health",
+            Self::Guests => "control.guests",
+            Self::Reload => "control.reload",
+            Self::Drain => "control.drain",
+        }
+    }
+}
+
+/// A request on the desk.
+pub(crate) struct Asked {
+    pub(crate) control: Control,
+    answer: oneshot::Sender<Result<Vec<u8>, Refusal>>,
+}
+
+impl Asked {
+    /// Answers with a value, as JSON.
+    pub(crate) fn answer<T: Serialize>(self, value: &T) {
+        let body = serde_json::to_vec(value).map_err(|error| Refusal::failed(error.to_string()));
+        // Who asked may have gone.
+        let _unheard = self.answer.send(body);
+    }
+}
+
+/// Where the daemon takes requests from.
+pub(crate) struct Controls(mpsc::Receiver<Asked>);
+
+impl Controls {
+    /// The next request. Cancel safe; waits for ever where nobody can ask any more.
+    pub(crate) async fn next(&mut self) -> Asked {
+        match self.0.recv().await {
+            Some(asked) => asked,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Takes requests from the socket.
+pub(crate) struct ControlDesk {
+    asked: mpsc::Sender<Asked>,
+}
+
+impl ControlDesk {
+    /// A desk, and where what is put on it arrives.
+    pub(crate) fn new() -> (Self, Controls) {
+        let (asked, controls) = mpsc::channel(WAITING_MAX);
+        (Self { asked }, Controls(controls))
+    }
+}
+
+/// What can be asked, as it is told.
+#[derive(Serialize)]
+pub(crate) struct Capabilities {
+    version: &'static str,
+    protocol: u16,
+    topics: Vec<String>,
+}
+
+impl Capabilities {
+    pub(crate) fn of(topics: Vec<String>) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            protocol: weir_bus::wire::VERSION,
+            topics,
+        }
+    }
+}
+
+#[async_trait]
+impl Responder for ControlDesk {
+    fn capabilities(&self) -> Vec<String> {
+        Control::ALL
+            .iter()
+            .map(|control| control.topic().to_owned())
+            .collect()
+    }
+
+    async fn respond(&self, topic: &Topic, _body: &[u8], peer: &Peer) -> Result<Vec<u8>, Refusal> {
+        let control = Control::ALL
+            .into_iter()
+            .find(|control| control.topic() == topic.as_str());
+        let Some(control) = control else {
+            return Err(Refusal::unknown(topic.as_str(), &self.capabilities()));
+        };
+        if matches!(control, Control::Reload | Control::Drain) {
+            tracing::info!(
+                peer = peer.source(),
+                topic = topic.as_str(),
+                "asked over the socket"
+            );
+        }
+        let (answer, answered) = oneshot::channel();
+        let gone = || Refusal::failed("the daemon is stopping");
+        self.asked
+            .send(Asked { control, answer })
+            .await
+            .map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+}

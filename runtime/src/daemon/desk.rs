@@ -1,0 +1,121 @@
+//! Answers what is asked over the socket, where everything is at hand.
+
+use std::time::Instant;
+
+use serde::Serialize;
+use weir_bus::SourceCounts;
+use weir_bus::pubsub::BusStatistics;
+use weir_bus::socket::{BrokerStatus, Responder as _};
+use weir_sources::SourceHealth;
+
+use super::health::HealthWatch;
+use super::reload::Reloader;
+use crate::broker::{Asked, Capabilities, Control, ControlDesk, SOCKET_SOURCE};
+use crate::config::Config;
+use crate::pipeline::Pipeline;
+use crate::sink::Console;
+use crate::slot::SlotStatistics;
+
+/// What the daemon does after an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// It goes on.
+    GoOn,
+    /// It drains and ends.
+    End,
+}
+
+/// What the answers are made from.
+pub(super) struct Desk<'a> {
+    pub(super) pipeline: &'a Pipeline,
+    pub(super) console: &'a Console,
+    pub(super) started: Instant,
+}
+
+#[derive(Serialize)]
+struct Status<'a> {
+    component: &'a str,
+    version: &'static str,
+    pid: u32,
+    seconds: f64,
+    sources: Vec<SourceLine>,
+    slots: Vec<SlotStatistics>,
+    bus: BusStatistics,
+    broker: Option<BrokerStatus>,
+}
+
+#[derive(Serialize)]
+struct SourceLine {
+    name: String,
+    health: String,
+    in_flight: u64,
+    #[serde(flatten)]
+    counts: SourceCounts,
+}
+
+impl SourceLine {
+    fn new(name: String, health: &SourceHealth, counts: SourceCounts) -> Self {
+        Self {
+            name,
+            health: health.to_string(),
+            in_flight: counts.in_flight(),
+            counts,
+        }
+    }
+}
+
+impl Desk<'_> {
+    /// Answers a request.
+    pub(super) async fn answer(
+        &self,
+        asked: Asked,
+        config: &Config,
+        health: &HealthWatch,
+        reloader: &mut Reloader,
+    ) -> Next {
+        match asked.control {
+            Control::Capabilities => {
+                let topics = ControlDesk::new().0.capabilities();
+                asked.answer(&Capabilities::of(topics));
+            }
+            Control::Status => asked.answer(&self.status(config)),
+            Control::Health => asked.answer(&health.known()),
+            Control::Guests => {
+                let slots = self.pipeline.status().slots;
+                asked.answer(&serde_json::json!({ "guests": slots }));
+            }
+            Control::Reload => {
+                let (taken, message) = reloader.reload(self.pipeline, self.console).await;
+                asked.answer(&serde_json::json!({ "taken": taken, "message": message }));
+            }
+            Control::Drain => {
+                asked.answer(&serde_json::json!({ "draining": true }));
+                return Next::End;
+            }
+        }
+        Next::GoOn
+    }
+
+    fn status<'a>(&self, config: &'a Config) -> Status<'a> {
+        let status = self.pipeline.status();
+        let mut sources: Vec<SourceLine> = status
+            .sources
+            .into_iter()
+            .map(|source| SourceLine::new(source.name, &source.health, source.counts))
+            .collect();
+        if let Some(counts) = self.pipeline.socket_counts() {
+            let name = SOCKET_SOURCE.to_owned();
+            sources.push(SourceLine::new(name, &SourceHealth::Healthy, counts));
+        }
+        Status {
+            component: &config.collector.component_name,
+            version: env!("CARGO_PKG_VERSION"),
+            pid: std::process::id(),
+            seconds: self.started.elapsed().as_secs_f64(),
+            sources,
+            slots: status.slots,
+            bus: status.bus,
+            broker: self.pipeline.broker_status(),
+        }
+    }
+}
