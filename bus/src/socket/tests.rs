@@ -132,7 +132,7 @@ async fn receive(subscriber: &Subscriber, count: usize) -> Vec<String> {
                 found.extend((0..batch.rows()).filter_map(|row| Some(item(&batch.row(row)?))));
             }
             Recv::Got(Delivery::Gap(gap)) => {
-                found.push(format!("{:?} missed: {}", gap.missed, gap.reason))
+                found.push(format!("{:?} missed: {}", gap.missed, gap.reason));
             }
             other => {
                 found.push(format!("{other:?}"));
