@@ -12,6 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::Loaded;
 use crate::guests::Guests;
+use crate::metrics::TextFile;
 use crate::pipeline::{Pipeline, StartError};
 use crate::sink::Console;
 use health::HealthWatch;
@@ -80,6 +81,7 @@ pub(crate) async fn run(daemon: Daemon) -> Result<bool, StartError> {
     let mut health = HealthWatch::new(&config.collector, pipeline.bus());
     let mut reloader = Reloader::new(daemon.loaded, daemon.reload, Arc::clone(&daemon.guests));
     let mut status = status::StatusLine::new(Arc::clone(&daemon.console));
+    let mut metrics = TextFile::new(&config.metrics, started);
     let mut look = tokio::time::interval(LOOK_INTERVAL);
     let end = daemon
         .run_for
@@ -95,6 +97,7 @@ pub(crate) async fn run(daemon: Daemon) -> Result<bool, StartError> {
                 pipeline.slots().values().for_each(|slot| slot.watch(Instant::now()));
                 status.show(&pipeline);
                 health.look(&pipeline, &daemon.console);
+                metrics.look(|| pipeline.status()).await;
                 if reloader.has_changed() {
                     reloader.reload(&pipeline, &daemon.console).await;
                 }
@@ -111,7 +114,9 @@ pub(crate) async fn run(daemon: Daemon) -> Result<bool, StartError> {
         std::process::exit(EXIT_INTERRUPTED);
     });
     status.clear();
+    let sources = pipeline.status().sources;
     let (report, counts) = pipeline.drain(deadline).await;
+    metrics.finish(sources, &report, &counts, deadline).await;
     Ok(summary::ended(
         &daemon.console,
         started.elapsed(),

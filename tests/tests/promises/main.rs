@@ -7,5 +7,6 @@ mod guests_doc;
 mod hostile;
 mod house;
 mod memory;
+mod metrics;
 mod pipeline;
 mod sources;
