@@ -8,5 +8,6 @@ mod hostile;
 mod house;
 mod memory;
 mod metrics;
+mod operating_doc;
 mod pipeline;
 mod sources;
