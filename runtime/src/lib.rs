@@ -14,6 +14,7 @@ pub mod digest;
 pub mod guests;
 mod ids;
 mod lane;
+mod metrics;
 pub mod pipeline;
 mod printable;
 pub mod sandbox;

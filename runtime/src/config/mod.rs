@@ -20,6 +20,7 @@ mod layer;
 mod limits;
 mod names;
 mod origin;
+mod page;
 mod provenance;
 mod raw;
 mod rules;
@@ -37,6 +38,7 @@ pub use init::init_text;
 pub use limits::Limits;
 pub use names::Module;
 pub use origin::{Layer, Origin};
+pub use page::keys_page;
 pub use provenance::{Known, Provenance, render};
 pub use validated::{
     AccessSettings, BusSettings, CollectorSettings, Config, Grant, LogFormat, LogSettings,

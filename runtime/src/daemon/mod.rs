@@ -14,6 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::broker::ControlDesk;
 use crate::config::Loaded;
 use crate::guests::Guests;
+use crate::metrics::TextFile;
 use crate::pipeline::{Pipeline, StartError};
 use crate::sink::Console;
 use desk::{Desk, Next};
@@ -85,6 +86,7 @@ pub(crate) async fn run(daemon: Daemon) -> Result<bool, StartError> {
     let mut health = HealthWatch::new(&config.collector, pipeline.bus());
     let mut reloader = Reloader::new(daemon.loaded, daemon.reload, Arc::clone(&daemon.guests));
     let mut status = status::StatusLine::new(Arc::clone(&daemon.console));
+    let mut metrics = TextFile::new(&config.metrics, started);
     let mut look = tokio::time::interval(LOOK_INTERVAL);
     let end = daemon
         .run_for
@@ -108,6 +110,7 @@ pub(crate) async fn run(daemon: Daemon) -> Result<bool, StartError> {
                 pipeline.slots().values().for_each(|slot| slot.watch(Instant::now()));
                 status.show(&pipeline);
                 health.look(&pipeline, &daemon.console);
+                metrics.look(|| pipeline.status()).await;
                 if reloader.has_changed() {
                     reloader.reload(&pipeline, &daemon.console).await;
                 }
@@ -124,7 +127,9 @@ pub(crate) async fn run(daemon: Daemon) -> Result<bool, StartError> {
         std::process::exit(EXIT_INTERRUPTED);
     });
     status.clear();
+    let sources = pipeline.status().sources;
     let (report, counts) = pipeline.drain(deadline).await;
+    metrics.finish(sources, &report, &counts, deadline).await;
     Ok(summary::ended(
         &daemon.console,
         started.elapsed(),

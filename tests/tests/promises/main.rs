@@ -7,5 +7,7 @@ mod guests_doc;
 mod hostile;
 mod house;
 mod memory;
+mod metrics;
+mod operating_doc;
 mod pipeline;
 mod sources;
