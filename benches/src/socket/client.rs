@@ -13,7 +13,7 @@ use anyhow::{Context as _, ensure};
 
 use super::credits::{Granted, Returned};
 use super::errand::{Done, Errand, GO, READY, Task, Wanted, now_ns};
-use super::load;
+use super::load::Message;
 use super::nats::Nats;
 use super::process::settle;
 use super::raw::Raw;
@@ -64,16 +64,16 @@ struct Prebuilt {
 
 impl Prebuilt {
     /// As many whole messages as fit, at least one.
-    fn of<S: Side>(publisher: u64, write_bytes: usize) -> Self {
+    fn of<S: Side>(publisher: u64, write_bytes: usize) -> anyhow::Result<Self> {
         let (mut bytes, mut ends) = (Vec::new(), Vec::new());
         for place in 0.. {
-            S::message(&load::payload(publisher, place), &mut bytes);
+            S::message(&Message::new(publisher, place), &mut bytes)?;
             if bytes.len() > write_bytes && !ends.is_empty() {
                 break;
             }
             ends.push(bytes.len());
         }
-        Self { bytes, ends }
+        Ok(Self { bytes, ends })
     }
 
     /// The first so many messages, or all; and how many that are.
@@ -95,7 +95,7 @@ fn publish<S: Side>(errand: &Errand) -> anyhow::Result<Done> {
     else {
         anyhow::bail!("no publisher");
     };
-    let prebuilt = Prebuilt::of::<S>(*publisher, *write_bytes);
+    let prebuilt = Prebuilt::of::<S>(*publisher, *write_bytes)?;
     let mut granted = Granted::open(credits, errand.messages_a_credit)?;
     let mut side = S::default();
     let mut line = S::open(&errand.address, Role::Publisher)?;
@@ -181,7 +181,7 @@ struct Places {
 impl Seen {
     /// Takes a message that is what a publisher sent, and next in its order.
     fn note(&mut self, payload: &[u8]) -> anyhow::Result<()> {
-        let (publisher, place) = load::origin(payload).with_context(|| {
+        let Message { publisher, place } = Message::of(payload).with_context(|| {
             format!(
                 "a payload isn't what was sent: {:?}",
                 payload.escape_ascii().to_string()
@@ -218,7 +218,7 @@ mod tests {
             let mut seen = Seen::default();
             let mut notes = places
                 .iter()
-                .map(|&place| seen.note(&load::payload(1, place)));
+                .map(|&place| seen.note(&Message::new(1, place).payload()));
             assert_eq!(notes.all(|note| note.is_ok()), expected, "{places:?}");
         };
         check(&[0, 1, 2, 0, 1, 2, 0], true);

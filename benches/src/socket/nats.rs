@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use anyhow::{Context as _, bail};
 
 use super::line::Line;
-use super::load::TOPIC;
+use super::load::{Message, TOPIC};
 use super::process::Program;
 use super::side::{Address, Heard, Role, Side};
 
@@ -39,10 +39,12 @@ impl Side for Nats {
         line.until_ready(self)
     }
 
-    fn message(payload: &[u8], into: &mut Vec<u8>) {
+    fn message(message: &Message, into: &mut Vec<u8>) -> anyhow::Result<()> {
+        let payload = message.payload();
         into.extend(format!("PUB {TOPIC} {}\r\n", payload.len()).as_bytes());
         into.extend(payload);
         into.extend(END_OF_LINE);
+        Ok(())
     }
 
     #[inline]

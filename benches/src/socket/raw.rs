@@ -2,6 +2,7 @@
 //! before them, and no broker. What the kernel alone costs.
 
 use super::line::Line;
+use super::load::Message;
 use super::side::{Address, Heard, Role, Side};
 
 /// Before each message: its bytes, little-endian.
@@ -23,10 +24,12 @@ impl Side for Raw {
         Ok(())
     }
 
-    fn message(payload: &[u8], into: &mut Vec<u8>) {
-        let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+    fn message(message: &Message, into: &mut Vec<u8>) -> anyhow::Result<()> {
+        let payload = message.payload();
+        let length = u32::try_from(payload.len())?;
         into.extend(length.to_le_bytes());
         into.extend(payload);
+        Ok(())
     }
 
     #[inline]

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::bail;
 
 use super::line::Line;
-use super::load::TOPIC;
+use super::load::{Message, TOPIC};
 use super::process::Program;
 use super::side::{Address, Heard, Role, Side};
 
@@ -57,8 +57,9 @@ impl Side for Redis {
         Ok(())
     }
 
-    fn message(payload: &[u8], into: &mut Vec<u8>) {
-        command(&[b"PUBLISH", TOPIC.as_bytes(), payload], into);
+    fn message(message: &Message, into: &mut Vec<u8>) -> anyhow::Result<()> {
+        command(&[b"PUBLISH", TOPIC.as_bytes(), &message.payload()], into);
+        Ok(())
     }
 
     #[inline]
@@ -113,9 +114,8 @@ fn head(bytes: &[u8], at: &mut usize) -> anyhow::Result<Option<(u8, usize)>> {
     for (place, byte) in rest.iter().enumerate() {
         match byte {
             b'0'..=b'9' => {
-                number = number
-                    .saturating_mul(10)
-                    .saturating_add(usize::from(byte - b'0'))
+                let digit = usize::from(byte - b'0');
+                number = number.saturating_mul(10).saturating_add(digit);
             }
             b'\n' => {
                 // The sort's byte, and the end of the line.

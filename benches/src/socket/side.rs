@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::line::Line;
+use super::load::Message;
 
 /// The systems, ours first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,8 +75,8 @@ pub(super) trait Side: Default {
     /// Introduces the client; returns when the system has taken it, and the subscription is in force.
     fn greet(&mut self, line: &mut Line, role: Role) -> anyhow::Result<()>;
 
-    /// Appends a message with that payload as a publisher writes it.
-    fn message(payload: &[u8], into: &mut Vec<u8>);
+    /// Appends a message as a publisher writes it.
+    fn message(message: &Message, into: &mut Vec<u8>) -> anyhow::Result<()>;
 
     /// The first thing in `bytes`, and how many of them it takes; none if it isn't whole yet.
     ///
