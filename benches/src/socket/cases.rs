@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use tempfile::TempDir;
 
 use super::broker::{self, Broker};
-use super::errand::Wanted;
+use super::errand::{Load, Wanted};
 use super::process::{Core, two_cores};
 use super::run::{Plan, Ran, run};
 use super::side::System;
@@ -42,6 +42,26 @@ const THROUGHPUTS: [Throughput; 3] = [
         subscribers: 1,
         messages: 750_000,
         peers: &[System::Nats, System::Redis],
+    },
+];
+
+/// Rows that are built and decoded at the ends.
+struct ProcessRows {
+    case: &'static str,
+    rows_a_frame: u64,
+    rows: usize,
+}
+
+const PROCESS_ROWS: [ProcessRows; 2] = [
+    ProcessRows {
+        case: "process-rows/1",
+        rows_a_frame: 1,
+        rows: 200_000,
+    },
+    ProcessRows {
+        case: "process-rows/256",
+        rows_a_frame: 256,
+        rows: 2_000_000,
     },
 ];
 
@@ -83,6 +103,9 @@ pub(super) fn all(effort: Effort) -> anyhow::Result<Vec<Case>> {
     for throughput in &THROUGHPUTS {
         let of = throughput_cases(effort, throughput);
         cases.extend(of.with_context(|| format!("case {}", throughput.case))?);
+    }
+    for of in &PROCESS_ROWS {
+        cases.push(process_rows(effort, of).with_context(|| format!("case {}", of.case))?);
     }
     for (case, cores) in LATENCIES {
         let of = latency_cases(effort, case, cores);
@@ -152,6 +175,7 @@ fn throughput_cases(effort: Effort, of: &Throughput) -> anyhow::Result<Vec<Case>
     let plan = Plan {
         publishers: of.publishers,
         subscribers: of.subscribers,
+        load: Load::Prebuilt,
         messages: effort.of(of.messages) as u64,
         core: None,
         wanted: Wanted::Span,
@@ -166,6 +190,24 @@ fn throughput_cases(effort: Effort, of: &Throughput) -> anyhow::Result<Vec<Case>
     Ok(cases.collect())
 }
 
+fn process_rows(effort: Effort, of: &ProcessRows) -> anyhow::Result<Case> {
+    let contest = Contest::open(&[], None)?;
+    let plan = Plan {
+        publishers: 1,
+        subscribers: 1,
+        load: Load::ProcessRows {
+            rows_a_frame: of.rows_a_frame,
+        },
+        messages: effort.of(of.rows) as u64,
+        core: None,
+        wanted: Wanted::Span,
+    };
+    contest.prove(plan)?;
+    let turns = contest.turns(effort, plan, |ran| Ok(ran.rows_a_second()))?;
+    let (_, ours) = turns.first().context("nobody took a turn")?;
+    Ok(Case::alone(of.case, "rows/s", Better::Higher, ours))
+}
+
 fn latency_cases(effort: Effort, case: &str, cores: Cores) -> anyhow::Result<Vec<Case>> {
     let [first, second] = two_cores()?;
     let brokers_core = match cores {
@@ -176,6 +218,7 @@ fn latency_cases(effort: Effort, case: &str, cores: Cores) -> anyhow::Result<Vec
     let plan = Plan {
         publishers: 1,
         subscribers: 1,
+        load: Load::Prebuilt,
         messages: (effort.of(LATENCY_MESSAGES) + LATENCY_SKIPPED) as u64,
         core: Some(first),
         wanted: Wanted::Moments,

@@ -7,15 +7,18 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::{BufRead as _, Write as _};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 
 use super::credits::{Granted, Returned};
-use super::errand::{Done, Errand, GO, READY, Task, Wanted, now_ns};
+use super::errand::{Done, Errand, GO, Load, READY, Task, Wanted, now_ns};
+use super::line::Line;
 use super::load::Message;
 use super::nats::Nats;
 use super::process::settle;
+use super::process_rows;
 use super::raw::Raw;
 use super::redis::Redis;
 use super::side::{Role, Side, System};
@@ -28,25 +31,57 @@ const SURPLUS_PATIENCE: Duration = Duration::from_millis(100);
 pub(super) fn run(argument: &OsStr) -> anyhow::Result<()> {
     let errand: Errand = serde_json::from_slice(argument.as_encoded_bytes())?;
     settle(errand.core)?;
-    let done = match errand.system {
-        System::Weir => by::<Weir>(&errand),
-        System::Nats => by::<Nats>(&errand),
-        System::Redis => by::<Redis>(&errand),
-        System::Raw => by::<Raw>(&errand),
+    let worked = match (errand.load, errand.system) {
+        (Load::ProcessRows { rows_a_frame }, _) => process_rows(&errand, rows_a_frame),
+        (Load::Prebuilt, System::Weir) => by::<Weir>(&errand),
+        (Load::Prebuilt, System::Nats) => by::<Nats>(&errand),
+        (Load::Prebuilt, System::Redis) => by::<Redis>(&errand),
+        (Load::Prebuilt, System::Raw) => by::<Raw>(&errand),
     };
-    let done = done.with_context(|| errand.system.name())?;
-    say(&serde_json::to_string(&done)?)?;
     // The connection stays until everybody is done: some systems drop what a leaver sent last.
+    let (done, _line) = worked.with_context(|| errand.system.name())?;
+    say(&serde_json::to_string(&done)?)?;
     let mut rest = String::new();
     while std::io::stdin().lock().read_line(&mut rest)? > 0 {}
     Ok(())
 }
 
-fn by<S: Side>(errand: &Errand) -> anyhow::Result<Done> {
+fn by<S: Side>(errand: &Errand) -> anyhow::Result<(Done, Line)> {
     match &errand.task {
-        Task::Publish { .. } => publish::<S>(errand),
-        Task::Subscribe { .. } => subscribe::<S>(errand),
+        Task::Publish {
+            publisher,
+            write_bytes,
+            credits,
+        } => {
+            let prebuilt = Prebuilt::of::<S>(*publisher, *write_bytes)?;
+            publish::<S>(errand, &prebuilt, credits)
+        }
+        Task::Subscribe { credits } => subscribe::<S>(errand, credits),
     }
+}
+
+fn process_rows(errand: &Errand, rows_a_frame: u64) -> anyhow::Result<(Done, Line)> {
+    match &errand.task {
+        Task::Publish {
+            write_bytes,
+            credits,
+            ..
+        } => process_rows::publish(errand, rows_a_frame, *write_bytes, credits),
+        Task::Subscribe { credits } => process_rows::subscribe(errand, credits),
+    }
+}
+
+/// Says that this client could begin.
+pub(super) fn say_ready() -> anyhow::Result<()> {
+    say(READY)
+}
+
+/// Waits until all could.
+pub(super) fn wait_go() -> anyhow::Result<()> {
+    let mut word = String::new();
+    std::io::stdin().lock().read_line(&mut word)?;
+    ensure!(word.trim_end() == GO, "told `{word}`");
+    Ok(())
 }
 
 fn say(line: &str) -> anyhow::Result<()> {
@@ -86,24 +121,17 @@ impl Prebuilt {
     }
 }
 
-fn publish<S: Side>(errand: &Errand) -> anyhow::Result<Done> {
-    let Task::Publish {
-        publisher,
-        write_bytes,
-        credits,
-    } = &errand.task
-    else {
-        anyhow::bail!("no publisher");
-    };
-    let prebuilt = Prebuilt::of::<S>(*publisher, *write_bytes)?;
+fn publish<S: Side>(
+    errand: &Errand,
+    prebuilt: &Prebuilt,
+    credits: &[PathBuf],
+) -> anyhow::Result<(Done, Line)> {
     let mut granted = Granted::open(credits, errand.messages_a_credit)?;
     let mut side = S::default();
     let mut line = S::open(&errand.address, Role::Publisher)?;
     side.greet(&mut line, Role::Publisher)?;
-    say(READY)?;
-    let mut word = String::new();
-    std::io::stdin().lock().read_line(&mut word)?;
-    ensure!(word.trim_end() == GO, "told `{word}`");
+    say_ready()?;
+    wait_go()?;
 
     let mut done = Done {
         started_ns: now_ns(),
@@ -120,18 +148,15 @@ fn publish<S: Side>(errand: &Errand) -> anyhow::Result<Done> {
         done.rows += messages;
     }
     done.ended_ns = now_ns();
-    Ok(done)
+    Ok((done, line))
 }
 
-fn subscribe<S: Side>(errand: &Errand) -> anyhow::Result<Done> {
-    let Task::Subscribe { credits } = &errand.task else {
-        anyhow::bail!("no subscriber");
-    };
+fn subscribe<S: Side>(errand: &Errand, credits: &Path) -> anyhow::Result<(Done, Line)> {
     let mut returned = Returned::open(credits, errand.messages_a_credit)?;
     let mut side = S::default();
     let mut line = S::open(&errand.address, Role::Subscriber)?;
     side.greet(&mut line, Role::Subscriber)?;
-    say(READY)?;
+    say_ready()?;
 
     let mut done = Done::default();
     let mut seen = Seen::default();
@@ -162,7 +187,7 @@ fn subscribe<S: Side>(errand: &Errand) -> anyhow::Result<Done> {
         line.unheard_bytes(),
         errand.messages
     );
-    Ok(done)
+    Ok((done, line))
 }
 
 /// Which place of each publisher's buffer came last.

@@ -19,12 +19,22 @@ pub(super) struct Errand {
     pub(super) address: Address,
     pub(super) core: Option<Core>,
     pub(super) task: Task,
-    /// Messages that this one sends, or receives.
+    pub(super) load: Load,
+    /// Messages that this one sends or receives; rows where frames have several.
     pub(super) messages: u64,
     /// What a credit is worth.
     pub(super) messages_a_credit: u64,
     /// What is wanted besides the count.
     pub(super) wanted: Wanted,
+}
+
+/// What is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Load {
+    /// Messages of 200 bytes that are ready before the run.
+    Prebuilt,
+    /// Rows of processes, built and encoded in the run.
+    ProcessRows { rows_a_frame: u64 },
 }
 
 /// Which end of the way.
@@ -62,6 +72,8 @@ pub(super) struct Done {
     pub(super) rows: u64,
     pub(super) started_ns: u64,
     pub(super) ended_ns: u64,
+    /// Of what stood in the rows, where they are built in the run; else 0.
+    pub(super) digest: u64,
     /// Of each message, if they were wanted.
     pub(super) moments_ns: Vec<u64>,
 }

@@ -7,6 +7,8 @@
 //! at a time; subscribers count. What is in flight is bounded past the systems' backs, for all alike
 //! ([`credits`]), so that none has a reason to drop anything.
 //!
+//! [`process_rows`] is the other load: rows that are built at one end and decoded at the other.
+//!
 //! A case begins with a run that looks at every payload and its order; a run that is timed counts
 //! every row, and one too few or too many is an error.
 
@@ -19,6 +21,7 @@ mod line;
 mod load;
 mod nats;
 mod process;
+mod process_rows;
 mod raw;
 mod redis;
 mod run;

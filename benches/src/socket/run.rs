@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::broker::Broker;
 use super::credits;
-use super::errand::{Done, Errand, GO, READY, Task, Wanted};
+use super::errand::{Done, Errand, GO, Load, READY, Task, Wanted};
 use super::process::{Core, Process};
 use crate::measure::figure;
 
@@ -28,7 +28,8 @@ const CREDITS: usize = 32;
 pub(super) struct Plan {
     pub(super) publishers: u64,
     pub(super) subscribers: u64,
-    /// Of each publisher.
+    pub(super) load: Load,
+    /// Of each publisher; rows where frames have several.
     pub(super) messages: u64,
     pub(super) core: Option<Core>,
     pub(super) wanted: Wanted,
@@ -90,6 +91,7 @@ pub(super) fn run(broker: &Broker, plan: Plan) -> anyhow::Result<Ran> {
         address: broker.address.clone(),
         core: plan.core,
         task,
+        load: plan.load,
         messages,
         messages_a_credit,
         wanted: plan.wanted,
@@ -138,7 +140,15 @@ fn check(ran: &Ran, plan: Plan) -> anyhow::Result<()> {
         sent == plan.messages * plan.publishers,
         "{sent} messages were sent"
     );
+    let digest = ran
+        .publishers
+        .iter()
+        .fold(0_u64, |digest, done| digest.wrapping_add(done.digest));
     for subscriber in &ran.subscribers {
+        ensure!(
+            subscriber.digest == digest,
+            "the rows that were read aren't those that were built"
+        );
         ensure!(
             subscriber.rows == sent,
             "{} rows arrived, and {sent} were sent",

@@ -46,17 +46,7 @@ pub(super) struct Weir {
 
 impl Side for Weir {
     fn greet(&mut self, line: &mut Line, role: Role) -> anyhow::Result<()> {
-        let hello = Hello {
-            version: VERSION,
-            name: NAME.to_owned(),
-        };
-        line.say(&control_frame(FrameType::Hello, &hello)?)?;
-        line.until_ready(self)?;
-        if role == Role::Subscriber {
-            line.say(&control_frame(FrameType::Subscribe, &subscription()?)?)?;
-            line.until_ready(self)?;
-        }
-        Ok(())
+        self.greet_for(line, role, TOPIC)
     }
 
     fn message(message: &Message, into: &mut Vec<u8>) -> anyhow::Result<()> {
@@ -112,6 +102,27 @@ impl Side for Weir {
 }
 
 impl Weir {
+    /// Says hello; subscribes to that topic if it is to receive.
+    pub(super) fn greet_for(
+        &mut self,
+        line: &mut Line,
+        role: Role,
+        topic: &str,
+    ) -> anyhow::Result<()> {
+        let hello = Hello {
+            version: VERSION,
+            name: NAME.to_owned(),
+        };
+        line.say(&control_frame(FrameType::Hello, &hello)?)?;
+        line.until_ready(self)?;
+        if role == Role::Subscriber {
+            let subscribe = subscription(topic)?;
+            line.say(&control_frame(FrameType::Subscribe, &subscribe)?)?;
+            line.until_ready(self)?;
+        }
+        Ok(())
+    }
+
     /// A frame that brings no messages.
     #[cold]
     fn other(&self, frame_type: FrameType, header: &[u8]) -> anyhow::Result<Heard<'static>> {
@@ -137,11 +148,11 @@ impl Weir {
     }
 }
 
-fn subscription() -> anyhow::Result<Subscribe> {
+fn subscription(topic: &str) -> anyhow::Result<Subscribe> {
     Ok(Subscribe {
         id: SUBSCRIPTION,
         name: NAME.to_owned(),
-        patterns: vec![TOPIC.to_owned()],
+        patterns: vec![topic.to_owned()],
         own_events: false,
         policy: WirePolicy::Block {
             deadline_ms: u32::try_from(BLOCK_DEADLINE.as_millis())?,
