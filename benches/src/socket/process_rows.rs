@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, ensure};
 use weir_bus::batch::{Batch, BatchHeader};
 use weir_bus::event::{EventRow as _, ProcessColumns, ProcessEvent};
-use weir_bus::wire::{PREFIX_BYTES, Prefix, PublishFrame, RunBuilder, WireBatch, encode};
+use weir_bus::wire::{PREFIX_BYTES, Prefix, PublishFrame, RunBuilder, Stamp, WireBatch, encode};
 use weir_bus::{CollectionEvent, EventBuilder, Kind, Timestamp, Topic};
 
 use super::client::{say_ready, wait_go};
@@ -94,7 +94,7 @@ impl Builder {
             snapshot: None,
         };
         let batch = Batch::new(header, self.columns.finish(SOURCE))?;
-        frames.extend_from_slice(&encode(&batch, SOURCE)?);
+        frames.extend_from_slice(&encode(&batch, Stamp::Broker)?);
         Ok(())
     }
 }

@@ -10,8 +10,8 @@ use anyhow::{Context as _, bail, ensure};
 use weir_bus::batch::Batch;
 use weir_bus::topic;
 use weir_bus::wire::{
-    Deliver, ErrorFrame, FrameType, Hello, PREFIX_BYTES, Ping, Pong, Prefix, Subscribe, VERSION,
-    WirePolicy, control_frame, decode_header, encode,
+    Deliver, ErrorFrame, FrameType, Hello, PREFIX_BYTES, Ping, Pong, Prefix, Stamp, Subscribe,
+    VERSION, WirePolicy, control_frame, decode_header, encode,
 };
 
 use super::line::Line;
@@ -53,7 +53,7 @@ impl Side for Weir {
         // Without a source: it is the broker that says who published.
         let topic = topic::Topic::parse(TOPIC)?;
         let batch = Batch::of_events(topic, "", message.number(), &[message.row().into()])?;
-        into.extend(encode(&batch, "")?);
+        into.extend(encode(&batch, Stamp::Broker)?);
         Ok(())
     }
 
