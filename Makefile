@@ -6,7 +6,7 @@ TOOLS := target/tools
 DENY := $(TOOLS)/bin/cargo-deny
 DENY_VERSION := 0.20.2
 
-.PHONY: help run build test check fmt clippy doc deny unit guests bench clean target
+.PHONY: help run build test check fmt clippy doc deny unit guests bench bench-peers clean target
 
 help: ## shows this menu
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -47,8 +47,11 @@ guests: target ## the guests' own tests, on this machine's target
 unit: target ## the tests of all crates, and of the daemon as a whole
 	$(CARGO) test --release --workspace --locked
 
-bench: target ## every figure of docs/benchmarks.md
+bench: target ## every figure of docs/benchmarks.md; the socket's need bench-peers
 	$(CARGO) run --release -p weir-bench -- all
+
+bench-peers: ## installs what the socket is measured beside (Debian, as root)
+	apt-get install --yes --no-install-recommends nats-server redis-server
 
 clean: ## removes what was built
 	$(CARGO) clean

@@ -1,7 +1,7 @@
 //! Every figure that the texts quote, measured beside its peers in one run.
 //!
 //! A suite is a file: [`crossing`] (into the sandbox and back), [`bus`] (publish to receive),
-//! [`end_to_end`] (source to sink). It promises nothing and decides nothing; who reads the lines
+//! [`end_to_end`] (source to sink), [`socket`] (publish to receive over the socket). It promises nothing and decides nothing; who reads the lines
 //! does. The invariant: a case is only reported after it has shown that ours and its peer came to
 //! the same result, and a peer that is missing is an error, never a missing line.
 
@@ -12,6 +12,7 @@ mod guests;
 mod measure;
 mod report;
 mod rows;
+mod socket;
 
 use std::process::ExitCode;
 
@@ -30,6 +31,8 @@ enum Suite {
     Bus,
     /// From a source's rows to a sink, ten rules on the way.
     EndToEnd,
+    /// The bus over its socket, beside nats-server and redis.
+    Socket,
     /// All of them.
     All,
 }
@@ -56,21 +59,27 @@ type Measure = fn(Effort) -> anyhow::Result<Vec<Case>>;
 
 /// End to end comes first: resident memory is of the whole process, and the peer of `crossing`
 /// compiles in it.
-const SUITES: [(Suite, &str, Measure); 3] = [
+const SUITES: [(Suite, &str, Measure); 4] = [
     (Suite::EndToEnd, "end-to-end", end_to_end::run),
     (Suite::Bus, "bus", bus::run),
     (Suite::Crossing, "crossing", crossing::run),
+    (Suite::Socket, "socket", socket::run),
 ];
 
 fn main() -> ExitCode {
+    let mut arguments = std::env::args_os();
+    let name = arguments.next().unwrap_or_default();
+    let verb = arguments.next().unwrap_or_default();
+    // The broker that the suite `socket` measures is built with it, and never an older one.
+    if name == socket::DAEMON_NAME {
+        return weir::cli::main();
+    }
     // This program is its own sandbox's compiler, as the daemon is.
-    if std::env::args_os()
-        .nth(1)
-        .is_some_and(|verb| verb == "compile-guest")
-    {
+    if verb == "compile-guest" {
         return weir::sandbox::compile_child_main();
     }
-    match run(&Arguments::parse()) {
+    let hidden = socket::hidden_verb(&verb, &arguments.next().unwrap_or_default());
+    match hidden.unwrap_or_else(|| run(&Arguments::parse())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("weir-bench: {error:#}");
