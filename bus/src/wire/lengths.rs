@@ -2,7 +2,7 @@
 //!
 //! This is the whole check of a frame on arrival: by column, without a look at values.
 
-use crate::event::{FieldSpec, FieldType};
+use crate::event::{FieldSpec, FieldType, Kind};
 
 /// The buffers of a column of this type, the validity included.
 pub(super) const fn buffers(field_type: FieldType) -> usize {
@@ -12,6 +12,26 @@ pub(super) const fn buffers(field_type: FieldType) -> usize {
         _ => 2,
     }
 }
+
+/// The buffers of all columns of a kind.
+pub(super) const fn buffers_of(kind: Kind) -> usize {
+    BUFFERS_OF[kind as usize]
+}
+
+const BUFFERS_OF: [usize; Kind::ALL.len()] = {
+    let mut of = [0; Kind::ALL.len()];
+    let mut at = 0;
+    while at < Kind::ALL.len() {
+        let kind = Kind::ALL[at];
+        let mut field = 0;
+        while field < kind.fields().len() {
+            of[kind as usize] += buffers(kind.fields()[field].field_type);
+            field += 1;
+        }
+        at += 1;
+    }
+    of
+};
 
 /// The bytes of one value, for types of fixed width.
 pub(super) const fn width(field_type: FieldType) -> Option<usize> {

@@ -281,12 +281,9 @@ impl<'a> PublishFrame<'a> {
         &self,
         mut take: impl FnMut(&'static FieldSpec, &[usize]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let fields = self.kind.fields();
-        let (count, mut rest) = number(self.lengths)?;
-        let expected: usize = fields
-            .iter()
-            .map(|field| lengths::buffers(field.field_type))
-            .sum();
+        let mut table = self.lengths;
+        let count = number(&mut table).ok_or_else(cut_short)?;
+        let expected = lengths::buffers_of(self.kind);
         if usize::try_from(count) != Ok(expected) {
             return Err(PublishError::Buffers {
                 kind: self.kind,
@@ -295,14 +292,13 @@ impl<'a> PublishFrame<'a> {
             }
             .into());
         }
-        for field in fields {
+        for field in self.kind.fields() {
             let mut lengths = [0_usize; BUFFERS_MAX];
             let buffers = lengths::buffers(field.field_type);
             let lengths = lengths.get_mut(..buffers).unwrap_or_default();
             for length in &mut *lengths {
-                let (value, left) = number(rest)?;
+                let value = number(&mut table).ok_or_else(cut_short)?;
                 *length = usize::try_from(value).unwrap_or(usize::MAX);
-                rest = left;
             }
             take(field, lengths)?;
         }
@@ -400,14 +396,21 @@ fn no_header(error: &postcard::Error) -> PublishError {
     })
 }
 
-/// A varint of at most 32 bits, and what follows it.
+#[cold]
+fn cut_short() -> PublishError {
+    no_header(&postcard::Error::DeserializeUnexpectedEnd)
+}
+
+/// A varint of at most 32 bits, which is taken from the front. By hand: this is most of what the check of a
+/// small frame costs, and buffers of small frames are short.
 #[inline]
-fn number(bytes: &[u8]) -> Result<(u32, &[u8]), PublishError> {
-    // One byte, most of the time: small frames have short buffers.
-    if let Some((&first, rest)) = bytes.split_first()
-        && first < 0x80
-    {
-        return Ok((u32::from(first), rest));
+fn number(bytes: &mut &[u8]) -> Option<u32> {
+    let (&first, rest) = bytes.split_first()?;
+    if first < 0x80 {
+        *bytes = rest;
+        return Some(u32::from(first));
     }
-    postcard::take_from_bytes(bytes).map_err(|error| no_header(&error))
+    let (value, rest) = postcard::take_from_bytes(bytes).ok()?;
+    *bytes = rest;
+    Some(value)
 }

@@ -39,6 +39,9 @@ const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
 /// Questions of one connection that may be open.
 const REQUESTS_MAX: u32 = 16;
 
+/// What is read of one connection before the others have their turn.
+const TURN_BYTES: usize = 64 << 10;
+
 /// A question waits at most so long, whatever it says.
 const REQUEST_DEADLINE_MAX: Duration = Duration::from_secs(60);
 
@@ -279,14 +282,19 @@ impl Connection {
             Err(_) => return End::Fault(Fault::NoHello),
         }
         let shared = Arc::clone(&self.shared);
+        let mut unyielded = 0;
         loop {
             match self.take_all(&mut reader).await {
                 Ok(true) => {}
                 Ok(false) => return End::Gone,
                 Err(fault) => return End::Fault(fault),
             }
-            // Who sends without a pause must not keep the others from their turn.
-            tokio::task::yield_now().await;
+            // Who sends without a pause must not keep the others from their turn; who sends little ends
+            // up waiting by itself, a system call sooner.
+            if unyielded >= TURN_BYTES {
+                unyielded = 0;
+                tokio::task::yield_now().await;
+            }
             let filled = tokio::select! {
                 biased;
                 () = shared.end.notified() => return End::Ours,
@@ -295,8 +303,11 @@ impl Connection {
             match filled {
                 Ok(0) if reader.is_within_a_frame() => return End::Fault(Fault::Truncated),
                 Ok(0) | Err(_) => return End::Gone,
-                Ok(_) => shared.reads.fetch_add(1, Ordering::Relaxed),
-            };
+                Ok(count) => {
+                    unyielded += count;
+                    shared.reads.fetch_add(1, Ordering::Relaxed);
+                }
+            }
         }
     }
 
