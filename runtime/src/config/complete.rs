@@ -65,7 +65,7 @@ impl Host {
             return PathBuf::from("/run/weir");
         }
         self.folder("XDG_RUNTIME_DIR").map_or_else(
-            || Path::new("/tmp").join(format!("weir-{}", user_id())),
+            || PathBuf::from(format!("/tmp/weir-{}", user_id())),
             |folder| folder.join("weir"),
         )
     }
