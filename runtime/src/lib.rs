@@ -15,6 +15,7 @@ mod ids;
 mod lane;
 pub mod pipeline;
 mod printable;
+pub mod rows;
 pub mod sandbox;
 pub mod sink;
 pub mod slot;
