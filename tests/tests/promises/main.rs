@@ -8,4 +8,5 @@ mod hostile;
 mod house;
 mod memory;
 mod pipeline;
+mod socket;
 mod sources;
