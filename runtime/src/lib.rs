@@ -17,6 +17,7 @@ mod lane;
 mod metrics;
 pub mod pipeline;
 mod printable;
+pub mod rows;
 pub mod sandbox;
 pub mod sink;
 pub mod slot;

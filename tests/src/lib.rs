@@ -5,6 +5,7 @@
 //! for has a deadline, and running into one is a failure that says what didn't come.
 
 pub mod author;
+pub mod broker;
 pub mod build;
 pub mod daemon;
 pub mod feed;

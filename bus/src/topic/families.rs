@@ -47,6 +47,15 @@ pub fn of_event(kind: Kind, leaf: &str) -> Topic {
     Topic::from_valid(&text)
 }
 
+/// The kind of events that go to a topic, where the topic is of a kind's family: what is below
+/// `events.process` are process events. None says nothing.
+pub fn kind_of(topic: &Topic) -> Option<Kind> {
+    Kind::ALL.into_iter().find(|kind| {
+        let rest = topic.as_str().strip_prefix(prefix(*kind));
+        rest.is_some_and(|rest| rest.starts_with('.'))
+    })
+}
+
 /// The pattern of all of a kind's events, as in `events.process.>`.
 pub fn all_events(kind: Kind) -> TopicPattern {
     TopicPattern::from_valid(&format!("{}.>", prefix(kind)))

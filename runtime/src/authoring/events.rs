@@ -7,9 +7,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use weir_bus::batch::{Recording, RecordingError};
-use weir_bus::{Batch, Batcher, BatcherLimits, CollectionEvent, Pace};
+use weir_bus::{Batch, Batcher, BatcherLimits, CollectionEvent, Pace, Timestamp};
+
+use crate::rows::RowParser;
 
 /// The most bytes of a file of lines: a trial is no load test.
 const EVENTS_BYTES_MAX: u64 = 256 << 20;
@@ -67,18 +68,6 @@ pub struct Events {
     pub batches: Vec<(Batch, Vec<u64>)>,
     /// How many events.
     pub rows: usize,
-}
-
-/// A line that a `json` sink wrote.
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-#[expect(clippy::large_enum_variant, reason = "one at a time, on its way in")]
-enum SinkLine {
-    /// An event, with where it went.
-    Event { event: CollectionEvent },
-    /// Anything else that a sink or `weir run --output json` tells.
-    #[serde(other)]
-    Other,
 }
 
 impl Events {
@@ -151,19 +140,12 @@ fn lines(path: &Path) -> Result<Vec<CollectionEvent>, EventsError> {
     Ok(events)
 }
 
-/// The event of a line: as it is, or as a `json` sink wraps it; none where such a sink told
-/// something else.
+/// The event of a line: as it is, as `weir tap --json` prints it, or as a `json` sink wraps it; none where
+/// these told something else.
 fn event_of(line: &str) -> Result<Option<CollectionEvent>, String> {
-    let value: serde_json::Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
-    if value.get("type").is_some() {
-        return match serde_json::from_value(value) {
-            Ok(SinkLine::Event { event }) => Ok(Some(event)),
-            Ok(SinkLine::Other) => Ok(None),
-            Err(error) => Err(error.to_string()),
-        };
-    }
-    serde_json::from_value(value)
-        .map(Some)
+    // A trial is the same whenever it is made: a moment that isn't there is no moment.
+    RowParser::default()
+        .parse(line, Timestamp::default())
         .map_err(|error| error.to_string())
 }
 
@@ -225,9 +207,13 @@ mod tests {
         );
         check(
             r#"{"kind":"process","pidd":7}"#,
-            Err("unknown field `pidd`"),
+            Err("no field `pidd`; the nearest is `pid`"),
         );
-        check(r#"{"kind":"proces"}"#, Err("unknown variant `proces`"));
+        check(r#"{"kind":"proces"}"#, Err("no kind `proces`"));
+        check(
+            r#"{"topic":"a.b","source":"s","sequence":3,"position":9,"kind":"process","pid":7}"#,
+            Ok(Some("process")),
+        );
         check("pid 7", Err("expected"));
     }
 

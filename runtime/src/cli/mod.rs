@@ -4,10 +4,24 @@
 
 mod bus;
 mod check;
+mod client;
 mod config;
 mod guest;
+mod guests;
 mod logs;
+mod out;
+mod overview;
+mod publish;
+mod record;
+mod reload;
+mod replay;
+mod request;
 mod run;
+mod selection;
+mod status;
+mod table;
+mod tap;
+mod top;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -101,6 +115,24 @@ enum Verb {
     Check,
     /// Shows the config in force, and where each value comes from.
     Config(config::ConfigArguments),
+    /// Prints what goes over the bus, a row a line.
+    Tap(tap::TapArguments),
+    /// Publishes rows: lines of JSON from a file or stdin.
+    Pub(publish::PubArguments),
+    /// Asks the daemon something, and prints its answer.
+    Request(request::RequestArguments),
+    /// Shows what is at work, what it did, and what is wrong.
+    Status(status::StatusArguments),
+    /// Shows the guest of each slot, its cost and its faults.
+    Guests(guests::GuestsArguments),
+    /// Shows the daemon at work, live: rates, queues, costs, who is slow.
+    Top(top::TopArguments),
+    /// Has the daemon read its config again.
+    Reload(reload::ReloadArguments),
+    /// Records what goes over the bus, to Arrow IPC files.
+    Record(record::RecordArguments),
+    /// Publishes a recording.
+    Replay(replay::ReplayArguments),
     /// Makes, builds, tests and inspects guests.
     Guest(guest::GuestArguments),
     /// Compiles a component from stdin to stdout, within limits.
@@ -126,17 +158,7 @@ pub fn main() -> ExitCode {
     let verb = arguments
         .verb
         .unwrap_or_else(|| Verb::Run(run::RunArguments::default()));
-    let done = match verb {
-        Verb::Run(arguments_of_run) => run::run(&arguments.global, &arguments_of_run),
-        Verb::Bus(arguments_of_bus) => bus::bus(&arguments.global, &arguments_of_bus),
-        Verb::Check => check::check(&arguments.global),
-        Verb::Config(arguments_of_config) => {
-            config::config(&arguments.global, &arguments_of_config)
-        }
-        Verb::Guest(arguments_of_guest) => guest::guest(&arguments.global, &arguments_of_guest),
-        Verb::CompileGuest { .. } => Ok(compile_child_main()),
-    };
-    match done {
+    match done(&arguments.global, &verb) {
         Ok(code) => code,
         Err(Failure::Failed(error)) => {
             eprintln!("weir: {error:#}");
@@ -146,6 +168,26 @@ pub fn main() -> ExitCode {
             eprintln!("weir: {text}");
             ExitCode::from(EXIT_USAGE)
         }
+    }
+}
+
+fn done(global: &Global, verb: &Verb) -> Result<ExitCode, Failure> {
+    match verb {
+        Verb::Run(arguments) => run::run(global, arguments),
+        Verb::Bus(arguments) => bus::bus(global, arguments),
+        Verb::Check => check::check(global),
+        Verb::Config(arguments) => config::config(global, arguments),
+        Verb::Tap(arguments) => tap::tap(global, arguments),
+        Verb::Pub(arguments) => publish::publish(global, arguments),
+        Verb::Request(arguments) => request::request(global, arguments),
+        Verb::Status(arguments) => status::status(global, arguments),
+        Verb::Guests(arguments) => guests::guests(global, arguments),
+        Verb::Top(arguments) => top::top(global, arguments),
+        Verb::Reload(arguments) => reload::reload(global, arguments),
+        Verb::Record(arguments) => record::record(global, arguments),
+        Verb::Replay(arguments) => replay::replay(global, arguments),
+        Verb::Guest(arguments) => guest::guest(global, arguments),
+        Verb::CompileGuest { .. } => Ok(compile_child_main()),
     }
 }
 

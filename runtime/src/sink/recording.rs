@@ -26,7 +26,13 @@ impl RecordingSink {
         }
     }
 
-    fn path(&self, kind: Kind) -> PathBuf {
+    /// The files that are being written.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = PathBuf> {
+        self.writers.keys().map(|kind| self.path(*kind))
+    }
+
+    /// The file of a kind.
+    pub(crate) fn path(&self, kind: Kind) -> PathBuf {
         let extension = self
             .rotation
             .path

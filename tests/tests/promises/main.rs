@@ -10,4 +10,5 @@ mod memory;
 mod metrics;
 mod operating_doc;
 mod pipeline;
+mod socket;
 mod sources;

@@ -1,0 +1,62 @@
+//! `weir status`: what is at work, what it did, and what is wrong.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::client::{SocketArguments, session};
+use super::overview::{Overview, Reply, tables};
+use super::request::ask;
+use super::{Failure, Global, out, table};
+
+#[derive(Args)]
+pub(super) struct StatusArguments {
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    socket: SocketArguments,
+}
+
+pub(super) fn status(global: &Global, arguments: &StatusArguments) -> Result<ExitCode, Failure> {
+    session(global, &arguments.socket, "status", async |client| {
+        let reply = ask(client, STATUS_TOPIC).await?;
+        if arguments.json {
+            out::print(&reply.to_string())?;
+        } else {
+            let overview = Overview::of(Reply::of(&reply), None);
+            out::print(text(&overview).trim_end())?;
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// What answers with the status.
+pub(super) const STATUS_TOPIC: &str = "control.status";
+
+/// An overview as plain text: what is wrong first.
+pub(super) fn text(overview: &Overview) -> String {
+    let mut text = format!("{}\n", head(overview));
+    for problem in &overview.problems {
+        // Writing to a String can't fail.
+        let _ = writeln!(text, "! {}", table::line(problem));
+    }
+    let _ = write!(text, "\n{}", table::text(&tables(overview)));
+    text
+}
+
+/// The first line: who answers, since when, and what goes over its bus.
+pub(super) fn head(overview: &Overview) -> String {
+    let rate = overview.published_a_second;
+    let rate = rate.map(|rate| format!(", {} rows/s", table::count(rate)));
+    format!(
+        "{} — weir {}, pid {}, since {}: {} rows over the bus{}",
+        table::cell(&overview.component),
+        table::cell(&overview.version),
+        overview.pid,
+        table::seconds(overview.seconds),
+        overview.published,
+        rate.unwrap_or_default()
+    )
+}

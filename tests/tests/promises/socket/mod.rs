@@ -1,0 +1,3 @@
+//! What the socket promises to whoever stands at a terminal or writes a script.
+
+mod verbs;
