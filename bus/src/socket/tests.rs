@@ -566,7 +566,11 @@ async fn values_that_lie_are_dropped_as_invalid_where_they_are_read_and_the_conn
         let counts = &status.connections[0].published;
         assert!(counts.balances());
         if counts.in_channel == 0 {
-            let found = (counts.produced, counts.published, counts.dropped.total().rows);
+            let found = (
+                counts.produced,
+                counts.published,
+                counts.dropped.total().rows,
+            );
             assert_eq!(found, (2, 1, 1));
             break;
         }
