@@ -5,8 +5,12 @@ GUEST_TARGET := wasm32-wasip2
 TOOLS := target/tools
 DENY := $(TOOLS)/bin/cargo-deny
 DENY_VERSION := 0.20.2
+FUZZ := $(TOOLS)/bin/cargo-fuzz
+FUZZ_VERSION := 0.13.2
+FUZZ_TARGETS := frame header batch
+FUZZ_SECONDS ?= 60
 
-.PHONY: help run build test check fmt clippy doc deny unit guests bench bench-peers clean target
+.PHONY: help run build test check fmt clippy doc deny unit guests fuzz bench bench-peers clean target python
 
 help: ## shows this menu
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -28,6 +32,7 @@ target:
 fmt: ## the code is formatted
 	$(CARGO) fmt --all --check
 	cd guests && $(CARGO) fmt --all --check
+	cd bus/fuzz && $(CARGO) fmt --all --check
 
 clippy: target ## no warning of the workspace's lints
 	$(CARGO) clippy --release --workspace --all-targets --locked -- -D warnings
@@ -44,8 +49,26 @@ deny: $(DENY) ## licences, duplicates and origins of all dependencies
 guests: target ## the guests' own tests, on this machine's target
 	cd guests && $(CARGO) test --locked --target $$(rustc -vV | sed -n 's/^host: //p') --target-dir ../target/guests-tests
 
-unit: target ## the tests of all crates, and of the daemon as a whole
+unit: target python ## the tests of all crates, and of the daemon as a whole
 	$(CARGO) test --release --workspace --locked
+
+# The tests read the bus's socket with a client in another language.
+python:
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null \
+	  || { echo "the tests need python3, 3.8 or later, in the path: they use it as a client of the bus"; exit 1; }
+
+$(FUZZ):
+	$(CARGO) install cargo-fuzz --version $(FUZZ_VERSION) --locked --root $(TOOLS)
+
+# No sanitizer: those need a nightly compiler, and there is no unsafe code here for them to watch. What
+# is found on the way stays in the target folder; what fails is kept in `bus/fuzz/artifacts`.
+fuzz: $(FUZZ) ## each fuzz target of the bus for FUZZ_SECONDS
+	@for target in $(FUZZ_TARGETS); do \
+	  mkdir -p target/fuzz/corpus/$$target; \
+	  $(FUZZ) run --fuzz-dir bus/fuzz --target-dir target/fuzz -s none $$target \
+	    target/fuzz/corpus/$$target bus/fuzz/seeds/$$target \
+	    -- -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 -verbosity=0 || exit 1; \
+	done
 
 bench: target ## every figure of docs/benchmarks.md; the socket's need bench-peers
 	$(CARGO) run --release -p weir-bench -- all

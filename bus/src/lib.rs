@@ -13,6 +13,8 @@ pub mod batch;
 mod caps;
 mod count;
 pub mod event;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod open;
 pub mod pubsub;
 pub mod socket;

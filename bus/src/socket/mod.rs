@@ -21,6 +21,8 @@ pub use broker::{
 };
 pub use client::{BrokerClient, ClientError, ClientOptions, ClientStatus, Flushed, Refused};
 pub use peer::Peer;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use reader::FrameReader;
 
 use std::time::Duration;
 

@@ -30,4 +30,6 @@ pub use run::{RUN_BYTES_MAX, RunBuilder, WireBatch};
 pub const VERSION: u16 = 1;
 
 #[cfg(test)]
+mod protocol;
+#[cfg(test)]
 mod tests;
