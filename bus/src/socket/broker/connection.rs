@@ -97,6 +97,10 @@ impl Shared {
 
     /// A heartbeat: a ping, or the end where nothing has been heard for too long.
     pub(super) fn beat(&self, silent_beats_max: u32) {
+        // Nothing comes before the welcome; who says no hello has a limit of its own.
+        if self.name.get().is_none() {
+            return;
+        }
         let reads = self.reads.load(Ordering::Relaxed);
         if self.reads_at_beat.swap(reads, Ordering::Relaxed) == reads {
             if self.silent_beats.fetch_add(1, Ordering::Relaxed) >= silent_beats_max {

@@ -312,7 +312,8 @@ async fn serve(house: &Arc<House>, listener: &Listener, stop: &Notify) {
 
 /// Pings every connection at each heartbeat, and ends those that have been silent too long.
 async fn beat(house: Arc<House>) {
-    let mut interval = tokio::time::interval(house.options.heartbeat);
+    let every = house.options.heartbeat;
+    let mut interval = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         interval.tick().await;

@@ -167,26 +167,20 @@ async fn converse(
     };
     tokio::select! {
         problem = reading.run() => Some(problem),
-        problem = send(shared, &mut write, again) => problem,
+        () = send(shared, &mut write, again) => None,
     }
 }
 
-/// Writes what waits; none when all is sent and the client is closed.
-async fn send(
-    shared: &Shared,
-    write: &mut WriteHalf<Socket>,
-    first: Vec<Bytes>,
-) -> Option<ClientError> {
-    let failed = |error: io::Error| ClientError::Disconnected {
-        socket: shared.options.socket.display().to_string(),
-        problem: error.to_string(),
-    };
+/// Writes what waits, until all is sent and the client is closed. Where the broker takes nothing more,
+/// that is left for the reader to see: what the broker sent before it went is still to be read.
+async fn send(shared: &Shared, write: &mut WriteHalf<Socket>, first: Vec<Bytes>) {
     let mut buffer: Vec<u8> = first.concat();
     loop {
         if !buffer.is_empty()
             && let Err(error) = write.write_all(&buffer).await
         {
-            return Some(failed(error));
+            tracing::debug!(%error, "the broker takes nothing more");
+            return std::future::pending().await;
         }
         buffer.clear();
         match shared.take_frames(WRITE_BYTES, &mut buffer) {
@@ -198,7 +192,7 @@ async fn send(
                     drop(write.write_all(&goodbye).await);
                 }
                 drop(write.shutdown().await);
-                return None;
+                return;
             }
         }
     }
