@@ -22,9 +22,9 @@ use crate::count::DropReason;
 use crate::pubsub::PublisherId;
 use crate::topic::Topic;
 use crate::wire::{
-    ErrorFrame, FRAME_BYTES_MAX, FrameError, FrameType, Goodbye, Hello, LARGE_FRAME_BYTES,
-    PUBLISH_BYTES_MAX, Ping, Pong, PublishError, PublishFrame, Reply, Request, RunBuilder,
-    Subscribe, Unsubscribe, VERSION, Welcome, WireBatch, control_frame, decode_header,
+    CheckedTable, ErrorFrame, FRAME_BYTES_MAX, FrameError, FrameType, Goodbye, Hello,
+    LARGE_FRAME_BYTES, PUBLISH_BYTES_MAX, Ping, Pong, PublishError, PublishFrame, Reply, Request,
+    RunBuilder, Subscribe, Unsubscribe, VERSION, Welcome, WireBatch, control_frame, decode_header,
     frame_with_payload,
 };
 
@@ -183,6 +183,7 @@ pub(super) struct Connection {
     publisher: PublisherId,
     entrance: Arc<dyn Entrance>,
     runs: RunBuilder,
+    table: CheckedTable,
     /// The topic that was asked last, and whether it may be published on.
     topic: Option<(Topic, Result<(), Denied>)>,
     /// Rows that were refused of one topic, one after the other: told once for all of them.
@@ -243,6 +244,7 @@ impl Connection {
         drop(shared.entrance.set(EntranceBox(Arc::clone(&entrance))));
         let mut connection = Self {
             runs: RunBuilder::new(source),
+            table: CheckedTable::default(),
             house,
             shared,
             peer: Arc::new(peer),
@@ -425,7 +427,8 @@ impl Connection {
             .into());
         }
         let payload_bytes = prefix.bytes - prefix.payload_offset();
-        let frame = PublishFrame::read(piece.header(), payload_bytes, prefix.alignment())?;
+        let (table, alignment) = (&mut self.table, prefix.alignment());
+        let frame = PublishFrame::read_like(table, piece.header(), payload_bytes, alignment)?;
         // What observed the rows is this connection: nobody publishes in another's name.
         if frame.says_source {
             return Err(PublishError::ForeignSource.into());
