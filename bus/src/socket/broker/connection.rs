@@ -288,6 +288,7 @@ impl Connection {
             Err(_) => return End::Fault(Fault::NoHello),
         }
         let shared = Arc::clone(&self.shared);
+        let mut ended = std::pin::pin!(shared.end.notified());
         let mut unyielded = 0;
         loop {
             match self.take_all(&mut reader).await {
@@ -303,7 +304,7 @@ impl Connection {
             }
             let filled = tokio::select! {
                 biased;
-                () = shared.end.notified() => return End::Ours,
+                () = &mut ended => return End::Ours,
                 filled = reader.fill(socket) => filled,
             };
             match filled {
