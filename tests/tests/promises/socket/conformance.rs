@@ -140,6 +140,55 @@ fn a_batch_arrives_as_it_was_published() {
 }
 
 #[test]
+fn a_batch_without_rows_goes_nowhere_unless_it_ends_a_snapshot() {
+    on_every_make(|bus| {
+        let (writer, reader) = (bus.party("writer"), bus.party("reader"));
+        let all = reader.subscribe(everything("all"));
+        let columns = writer.batch(OBSERVED, &[]).records().columns().to_vec();
+        let (id, from) = (9, writer.publisher);
+        for snapshot in [
+            None,
+            Some(Snapshot { id, last: false }),
+            Some(Snapshot { id, last: true }),
+        ] {
+            let header = BatchHeader {
+                snapshot,
+                ..writer.batch(OBSERVED, &[]).header().clone()
+            };
+            let batch = Batch::new(header, columns.clone()).expect("a batch");
+            let published = writer.bus.publish(from, Arc::new(batch));
+            published.expect("an open bus");
+            // Who publishes from the broker's own process reaches the same clients.
+            let none = Batch::of_events(
+                weir_bus::topic::of_event(Kind::Process, "none"),
+                "core",
+                0,
+                &[],
+            );
+            let published = bus.core.publish(from, Arc::new(none.expect("a batch")));
+            published.expect("an open bus");
+        }
+        writer.publish(OBSERVED, &[process(1)]);
+        bus.settle();
+        let batches = std::iter::from_fn(|| all.try_recv().got());
+        let shapes: Vec<_> = batches.map(|delivery| shape(&delivery)).collect();
+        assert_eq!(shapes, [(1, 0, true), (2, 1, false)], "{:?}", bus.make);
+        assert_eq!(bus.balanced().published, Count::new(1, 2), "{:?}", bus.make);
+        assert_eq!(writer.bus.statistics().published.rows, 1);
+    });
+}
+
+/// The position of a batch, its rows, and whether it belongs to a snapshot.
+fn shape(delivery: &Delivery<Arc<Batch>>) -> (u64, usize, bool) {
+    match delivery {
+        Delivery::Batch { position, item } => {
+            (*position, item.rows(), item.header().snapshot.is_some())
+        }
+        Delivery::Gap(gap) => panic!("{gap:?}"),
+    }
+}
+
+#[test]
 fn each_publishers_rows_reach_each_subscriber_in_their_order() {
     const EACH: u32 = 400;
     on_every_make(|bus| {
