@@ -47,7 +47,7 @@ pub enum StartError {
     #[error("the bus: {0}")]
     Subscribe(Box<SubscribeError>),
     /// There is no such bus.
-    #[error("bus: {0}")]
+    #[error(transparent)]
     Bus(#[from] weir_bus::OpenError),
     /// The config names a user or group that isn't there.
     #[error(transparent)]

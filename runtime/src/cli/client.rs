@@ -14,6 +14,7 @@ use weir_bus::socket::{BrokerClient, ClientError, ClientOptions};
 use weir_bus::{Topic, TopicPattern};
 
 use super::{Failure, Global, logs};
+use crate::config::{LogFormat, LogSettings};
 
 /// The longest pause between two attempts to connect: somebody looks at the terminal.
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
@@ -36,8 +37,14 @@ pub(super) fn session(
     verb: &str,
     work: impl AsyncFnOnce(&BrokerClient) -> Result<ExitCode, Failure>,
 ) -> Result<ExitCode, Failure> {
-    let config = global.load()?.config;
-    let socket = arguments.socket.clone().unwrap_or(config.bus.socket);
+    let (socket, log) = match (&arguments.socket, global.load()) {
+        // With a socket there is nothing to learn from a config that this user may not read.
+        (Some(socket), Err(_)) if global.says_nothing() => (socket.clone(), default_log()),
+        (socket, loaded) => {
+            let config = loaded?.config;
+            (socket.clone().unwrap_or(config.bus.socket), config.log)
+        }
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -47,9 +54,16 @@ pub(super) fn session(
         options.backoff_max = BACKOFF_MAX;
         let client = BrokerClient::connect(options).await?;
         // Not before: without a daemon there is one line to say, and it is the error.
-        logs::start(&config.log)?;
+        logs::start(&log)?;
         work(&client).await
     })
+}
+
+fn default_log() -> LogSettings {
+    LogSettings {
+        level: "info".to_owned(),
+        format: LogFormat::Text,
+    }
 }
 
 /// What the command line asks for wrongly is usage: 2. The rest has failed: 1.
