@@ -37,9 +37,8 @@ fn knows_all_ids() -> bool {
     /// `user_namespaces(7)`: the map of who is in no namespace of its own, or in one that maps all.
     const ALL: [&str; 3] = ["0", "0", "4294967295"];
     static KNOWS: OnceLock<bool> = OnceLock::new();
-    let maps_all = |path: &str| {
-        std::fs::read_to_string(path).is_ok_and(|map| map.split_whitespace().eq(ALL))
-    };
+    let maps_all =
+        |path: &str| std::fs::read_to_string(path).is_ok_and(|map| map.split_whitespace().eq(ALL));
     *KNOWS.get_or_init(|| maps_all("/proc/self/uid_map") && maps_all("/proc/self/gid_map"))
 }
 
