@@ -6,7 +6,7 @@ use weir_bus::event::FieldType;
 use weir_bus::pubsub::{Delivery, EventBus as _, Recv, SubscriptionOptions};
 use weir_bus::{CollectionEvent, Kind, TopicPattern};
 use weir_tests::broker::Served;
-use weir_tests::rows::{process, processes};
+use weir_tests::rows::{process, processes, row_of};
 
 fn events(first: u32, count: u32) -> Vec<CollectionEvent> {
     processes(first, count)
@@ -28,16 +28,7 @@ fn full_row(kind: Kind) -> Map<String, Value> {
         FieldType::TimestampNs => json!(1_700_000_000_123_456_789_i64),
         FieldType::ListUtf8 => json!(["", "a b", "c"]),
     };
-    let stamped = ["source", "sequence"];
-    let fields = kind
-        .fields()
-        .iter()
-        .filter(|field| !stamped.contains(&field.name));
-    let mut row: Map<String, Value> = fields
-        .map(|field| (field.name.to_owned(), value(field.field_type)))
-        .collect();
-    row.insert("kind".to_owned(), kind.as_str().into());
-    row
+    row_of(kind, |field| value(field.field_type))
 }
 
 fn lines<'a>(rows: impl IntoIterator<Item = &'a Map<String, Value>>) -> String {
