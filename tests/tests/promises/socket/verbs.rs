@@ -98,7 +98,9 @@ fn a_bad_line_is_told_with_its_number_and_the_good_ones_are_published() {
         "3 rows published to events.process.observed, 0 refused, 2 bad"
     );
     let published = served.bus.statistics().published;
-    assert_eq!((published.rows, published.batches), (3, 2));
+    // Two were sent; the broker makes one of them where it reads them at once.
+    assert_eq!(published.rows, 3);
+    assert!((1..=2).contains(&published.batches), "{published}");
     let nothing_says_the_kind = served.run(&["pub", "tests.rows"], "{\"pid\":1}\n");
     assert!(
         nothing_says_the_kind
@@ -230,9 +232,8 @@ fn an_interrupt_and_a_reader_that_goes_away_are_quiet_ends() {
         assert_eq!(ended.stderr, word);
         served.wait_for_subscribers(0);
     }
-    // Nothing more is published: it sees by itself that nobody reads.
+    // Nothing more is published: it sees by itself that nobody reads, maybe before anybody here sees it.
     let tap = served.start_verb_unread(&["tap", ">"]);
-    served.wait_for_subscribers(1);
     let ended = tap.wait();
     assert_eq!(
         (ended.code, ended.stderr.as_str()),
