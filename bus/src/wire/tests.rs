@@ -180,7 +180,7 @@ fn the_end_of_a_snapshot_may_have_no_rows_and_nothing_else() {
         received(&sent, "here").map(|batches| batches.len()),
         Err("a batch without rows that doesn't end a snapshot".to_owned())
     );
-    header.snapshot = Some(crate::Snapshot { id: 4, last: true });
+    header.snapshot = Some(Snapshot { id: 4, last: true });
     let last = Batch::new(header, columns).unwrap();
     let back = received(&encode(&last, Stamp::Deliver("here")).unwrap(), "here").unwrap();
     assert_eq!(back[0].rows(), 0);

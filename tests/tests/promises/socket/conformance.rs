@@ -54,7 +54,7 @@ fn trigger(correlation_id: &str, root_id: &str, priority: &str) -> CollectionEve
 fn label(seen: &Seen) -> String {
     match seen {
         Seen::Gap(gap) => format!("gap {gap}"),
-        Seen::Row { event, .. } => match event {
+        Seen::Row { event, .. } => match &**event {
             CollectionEvent::Process(process) => process.pid.to_string(),
             CollectionEvent::Trigger(trigger) => trigger.correlation_id.clone(),
             other => format!("{other:?}"),
@@ -234,12 +234,14 @@ fn numbered(publisher: u32, pid: u32) -> CollectionEvent {
 }
 
 fn pid_of(row: &Seen, publisher: u32) -> Option<u32> {
-    match row {
-        Seen::Row {
-            event: CollectionEvent::Process(process),
-            ..
-        } => (process.user_id == Some(publisher)).then_some(process.pid),
-        other => panic!("nothing may be missing, and {other:?} is"),
+    let Seen::Row { event, .. } = row else {
+        panic!("nothing may be missing, and {row:?} is");
+    };
+    match &**event {
+        CollectionEvent::Process(process) => {
+            (process.user_id == Some(publisher)).then_some(process.pid)
+        }
+        other => panic!("nobody published {other:?}"),
     }
 }
 

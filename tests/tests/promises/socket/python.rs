@@ -68,7 +68,7 @@ fn batches(kind: Kind) -> Vec<Vec<Row>> {
         vec![null.clone()],
         vec![empty.clone()],
         vec![full.clone(), null.clone(), empty.clone(), full.clone()],
-        vec![null.clone(), long.clone(), full.clone()],
+        vec![null.clone(), long, full.clone()],
         many.cloned().collect(),
         vec![null; 70],
     ]
