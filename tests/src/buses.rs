@@ -219,7 +219,7 @@ pub enum Seen {
         /// Its number at its publisher.
         sequence: u64,
         /// The row.
-        event: CollectionEvent,
+        event: Box<CollectionEvent>,
     },
     /// A gap, as it is written.
     Gap(String),
@@ -264,7 +264,7 @@ pub fn rows_of(delivery: Delivery<Arc<Batch>>) -> Vec<Seen> {
         Some(Seen::Row {
             topic: batch.topic().clone(),
             sequence: batch.stamp(row)?.1,
-            event: batch.row(row)?,
+            event: Box::new(batch.row(row)?),
         })
     };
     (0..batch.rows()).filter_map(row).collect()

@@ -301,6 +301,10 @@ impl Batch {
                     let part = records.slice(from, count);
                     let mut header = self.header().clone();
                     header.first_sequence = header.first_sequence.saturating_add(from as u64);
+                    if let Some(snapshot) = &mut header.snapshot {
+                        // Only its last rows end it.
+                        snapshot.last &= from > 0;
+                    }
                     Self::of_records(header, part).encode_into(stamp, frames)?;
                 }
                 Ok(())

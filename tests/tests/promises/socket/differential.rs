@@ -34,7 +34,7 @@ struct Asked {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Subscribe(usize, Asked),
+    Subscribe(usize, Box<Asked>),
     Unsubscribe(usize),
     Publish {
         party: usize,
@@ -97,7 +97,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         prop::collection::vec(row, 0..5),
     );
     let step = prop_oneof![
-        4 => (0..SLOTS, asked()).prop_map(|(slot, asked)| Step::Subscribe(slot, asked)),
+        4 => (0..SLOTS, asked()).prop_map(|(slot, asked)| Step::Subscribe(slot, Box::new(asked))),
         1 => (0..SLOTS).prop_map(Step::Unsubscribe),
         12 => publish.prop_map(|(party, topic, triggers, rows)| {
             Step::Publish { party, topic, triggers, rows }
