@@ -16,7 +16,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 use weir_bus::pubsub::{EventBus as _, LocalBus, PublisherId};
-use weir_bus::socket::{BoundBroker, Broker, BrokerOptions, Direct, Peer, Refusal, Responder};
+use weir_bus::socket::{
+    BoundBroker, Broker, BrokerOptions, ConnectionStatus, Direct, Peer, Refusal, Responder,
+};
 use weir_bus::{Batch, CollectionEvent, Topic};
 
 use crate::{PATIENCE, weir_binary};
@@ -97,6 +99,15 @@ impl Served {
     /// Ends the broker, not the bus.
     pub fn stop(&mut self) {
         drop(self.broker.take());
+    }
+
+    /// Who is connected; nobody where the broker was stopped.
+    #[must_use]
+    pub fn connections(&self) -> Vec<ConnectionStatus> {
+        let broker = self.broker.iter();
+        broker
+            .flat_map(|broker| broker.view().status().connections)
+            .collect()
     }
 
     /// A path of the test's own.
