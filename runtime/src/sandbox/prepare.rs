@@ -79,12 +79,16 @@ pub enum PrepareError {
 impl PrepareError {
     /// The key of the slot's config that says what is wrong here.
     #[must_use]
-    pub const fn key(&self) -> &'static str {
+    pub fn key(&self) -> &'static str {
         match self {
             Self::Link { .. } => "grants",
             Self::Init { .. } => "settings",
             Self::Module(ModuleError::PinMismatch { .. }) => "sha256",
-            Self::Module(ModuleError::Trust(TrustError::NotAsked { .. })) => "signed_by",
+            Self::Module(ModuleError::Trust(error))
+                if matches!(**error, TrustError::NotAsked { .. }) =>
+            {
+                "signed_by"
+            }
             Self::Module(_)
             | Self::Shape { .. }
             | Self::Compile { .. }

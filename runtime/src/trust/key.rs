@@ -16,10 +16,11 @@ use crate::hex::{self, Hex};
 /// How the text of a secret key begins: what it is, and of which algorithm.
 const SECRET_KEY_BEGINS: [&str; 2] = ["weir-secret-key-v1", "ed25519"];
 
-/// A public key of ed25519.
+/// A public key of ed25519: 32 bytes that have been read as a key once. As a point of the curve it has six times as
+/// many, in every error that names it.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct PublicKey(pub(super) VerifyingKey);
+pub struct PublicKey(pub(super) [u8; ed25519_dalek::PUBLIC_KEY_LENGTH]);
 
 /// A text that is no public key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,7 +45,15 @@ impl FromStr for PublicKey {
         if key.is_weak() {
             return Err(KeyError::Weak);
         }
-        Ok(Self(key))
+        Ok(Self(bytes))
+    }
+}
+
+impl PublicKey {
+    /// Whether it has signed that message, strictly: see [`Signature::is_of`].
+    pub(super) fn has_signed(&self, message: &[u8], signature: &ed25519_dalek::Signature) -> bool {
+        VerifyingKey::from_bytes(&self.0)
+            .is_ok_and(|key| key.verify_strict(message, signature).is_ok())
     }
 }
 
@@ -64,7 +73,7 @@ impl From<PublicKey> for String {
 
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Hex(self.0.as_bytes()).fmt(f)
+        Hex(&self.0).fmt(f)
     }
 }
 
@@ -153,7 +162,7 @@ impl SecretKey {
     /// What others know it by.
     #[must_use]
     pub fn public(&self) -> PublicKey {
-        PublicKey(self.key.verifying_key())
+        PublicKey(self.key.verifying_key().to_bytes())
     }
 
     /// The text of its file, secret and all.

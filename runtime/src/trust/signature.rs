@@ -121,8 +121,7 @@ impl Signature {
     /// the same module, and no weak key makes one that fits several.
     #[must_use]
     pub fn is_of(&self, digest: &Digest) -> bool {
-        let signed = message(digest);
-        self.key.0.verify_strict(&signed, &self.signature).is_ok()
+        self.key.has_signed(&message(digest), &self.signature)
     }
 }
 

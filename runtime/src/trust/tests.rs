@@ -42,6 +42,14 @@ fn judge(
         .map_err(|error| error.to_string())
 }
 
+/// A trust, a signature, whom the slot wants, and what is judged.
+type Case<'a> = (
+    &'a Trust,
+    Option<&'a str>,
+    &'a [&'a str],
+    Result<Option<String>, String>,
+);
+
 #[test]
 fn who_signed_is_told_and_every_refusal_says_which_module_whose_key_and_what_to_do() {
     let (ann, bob, eve) = (key("ann"), key("bob"), key("eve"));
@@ -61,7 +69,7 @@ fn who_signed_is_told_and_every_refusal_says_which_module_whose_key_and_what_to_
     let ok = |signer: Option<&str>| Ok(signer.map(str::to_owned));
     let no = |text: String| Err(text);
     let wants = "trust.required wants one by a key of trust.keys (ann, bob)";
-    let cases: [(&Trust, Option<&str>, &[&str], Result<Option<String>, String>); 17] = [
+    let cases: [Case<'_>; 17] = [
         (&none, None, &[], ok(None)),
         (&none, Some(&by_eve), &[], ok(None)),
         (&known, None, &[], ok(None)),
@@ -238,7 +246,7 @@ proptest! {
             0 => judge(&known, &flipped(&bytes), Some(&signature), &[]),
             1 => judge(&known, &bytes, Some(&flipped(&signature)), &[]),
             _ => {
-                let key = flipped(ann.public().0.as_bytes());
+                let key = flipped(&ann.public().0);
                 // Most such bytes are no key at all, and then there is no such config.
                 let Ok(key) = crate::hex::Hex(&key).to_string().parse() else {
                     return Ok(());

@@ -107,5 +107,11 @@ pub enum ModuleError {
     },
     /// Its signature isn't what it must be.
     #[error(transparent)]
-    Trust(#[from] TrustError),
+    Trust(Box<TrustError>),
+}
+
+impl From<TrustError> for ModuleError {
+    fn from(error: TrustError) -> Self {
+        Self::Trust(Box::new(error))
+    }
 }
