@@ -210,6 +210,7 @@ pub fn subscription(name: &str, patterns: &[&str]) -> SubscriptionOptions {
 }
 
 /// What a subscriber got.
+#[allow(clippy::large_enum_variant, reason = "only as many as a test reads")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Seen {
     /// A row.

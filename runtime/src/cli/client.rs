@@ -1,7 +1,6 @@
 //! What the verbs share that talk to a running daemon: where its socket is, the connection, and what
 //! ends them.
 
-use std::future::Future;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -123,11 +122,9 @@ impl Stop {
 }
 
 /// Waits for the end of a time that may be none. Cancel safe.
-pub(super) fn until(end: Option<tokio::time::Instant>) -> impl Future<Output = ()> {
-    async move {
-        match end {
-            Some(end) => tokio::time::sleep_until(end).await,
-            None => std::future::pending().await,
-        }
+pub(super) async fn until(end: Option<tokio::time::Instant>) {
+    match end {
+        Some(end) => tokio::time::sleep_until(end).await,
+        None => std::future::pending().await,
     }
 }

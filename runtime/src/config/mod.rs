@@ -43,10 +43,12 @@ pub use provenance::{Known, Provenance, render};
 pub use validated::{
     AccessSettings, BusSettings, CollectorSettings, Config, Grant, LogFormat, LogSettings,
     MetricsSettings, OnFault, ReplayPace, SandboxSettings, SinkSettings, SlotQueuePolicy,
-    SlotSettings, SourceSettings,
+    SlotSettings, SourceSettings, TrustSettings, TrustedKey,
 };
 pub use value::Value;
 pub use weir_bus::pubsub::BusKind;
+
+pub(crate) use keys::name_is_good;
 
 use complete::{Host, SYSTEM_FOLDER, complete};
 use layer::Layered;

@@ -78,6 +78,7 @@ pub(in crate::cli) fn slot_table(slots: &[Rated<Slot>]) -> Table {
             ">QUEUED",
             ">DROPPED",
             ">FAULTS",
+            "SIGNED BY",
             "MODULE",
         ],
         rows: rows(slots, |one| {
@@ -99,6 +100,7 @@ pub(in crate::cli) fn slot_table(slots: &[Rated<Slot>]) -> Table {
                 total(now.queue.queued),
                 total(now.queue.dropped),
                 total(now.faults),
+                cell(&now.signed_by),
                 cell(&now.module),
             ]
         }),
