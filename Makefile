@@ -43,7 +43,9 @@ doc: target ## the documentation builds without warnings
 $(DENY):
 	$(CARGO) install cargo-deny --version $(DENY_VERSION) --locked --root $(TOOLS) --no-default-features
 
+# What other platforms need is looked at too, and no build has fetched it.
 deny: $(DENY) ## licences, duplicates and origins of all dependencies
+	$(CARGO) fetch --locked
 	$(DENY) --offline --config .deny.toml check licenses bans sources
 
 guests: target ## the guests' own tests, on this machine's target
