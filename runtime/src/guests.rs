@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use weir_bus::batch::Batch;
 use weir_sources::ProcessTable;
@@ -10,8 +11,10 @@ use weir_sources::ProcessTable;
 use crate::config::{Provenance, SlotSettings};
 #[cfg(feature = "limits-off")]
 use crate::sandbox::Limit;
-use crate::sandbox::{GuestOrder, Inspect, Keepsake, PrepareError, Prepared, Sandbox, World};
-use crate::slot::SlotOptions;
+use crate::sandbox::{
+    EPOCH_TICK, GuestOrder, Inspect, Keepsake, PrepareError, Prepared, Sandbox, World,
+};
+use crate::slot::{RUNS_PER_ROW_MAX, SlotOptions};
 
 /// A slot whose guest can't be put into it.
 #[derive(Debug, thiserror::Error)]
@@ -153,12 +156,21 @@ impl Guests {
     }
 }
 
+/// How far past its deadline a call comes: two ticks until its CPU time is looked at, one until again.
+const DEADLINE_OVERRUN: Duration = EPOCH_TICK.saturating_mul(3);
+
 /// What a slot of that world has besides its guest.
 pub(crate) fn slot_options(name: &str, settings: &SlotSettings, world: World) -> SlotOptions {
-    let wall = settings.limits.wall_of_call(world == World::Stage);
+    let is_stage = world == World::Stage;
+    let wall = settings.limits.wall_of_call(is_stage);
+    // A guest that runs into its deadline at every call burns so much for one batch, and no more: what
+    // it takes to find one row.
+    let call = settings.limits.cpu_of_call(is_stage) + DEADLINE_OVERRUN;
+    let search = call.saturating_mul(RUNS_PER_ROW_MAX);
     SlotOptions {
         name: name.to_owned(),
         on_fault: settings.on_fault,
         call_wall_max: wall + crate::slot::ABANDON_GRACE,
+        search_cpu_max: search,
     }
 }

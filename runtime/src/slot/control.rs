@@ -9,51 +9,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::generation::{Generation, Kept};
 use super::statistics::SlotStatistics;
-use super::{ABANDONED_THREADS_MAX, Duty, Settled, SlotOptions, worker};
+use super::{ABANDONED_THREADS_MAX, Duty, Part, Settled, SlotOptions, Without, worker};
 use crate::digest::Digest;
-use crate::sandbox::{Fault, FaultReason, Instance, Memory, Prepared, Sandbox, Source, Wants};
-
-/// A guest in force.
-pub(super) struct Generation {
-    pub(super) number: u64,
-    pub(super) instance: Option<Instance>,
-    pub(super) source: Arc<Source>,
-    pub(super) module: String,
-    pub(super) digest: Digest,
-    pub(super) counters: Vec<String>,
-    pub(super) kept: Kept,
-}
-
-/// How often the memory of a guest that has some is taken, between two batches.
-const SNAPSHOT_EVERY: Duration = Duration::from_secs(1);
-
-/// What a guest with memory is put back to after a fault.
-#[derive(Debug, Default)]
-pub(super) struct Kept {
-    pub(super) memory: Option<Memory>,
-    taken: Option<Instant>,
-    /// Batches answered since: what a fault forgets.
-    pub(super) batches_since: u64,
-    /// Its snapshots break or are too large: it goes on without.
-    pub(super) given_up: bool,
-}
-
-impl Kept {
-    /// Whether it is time to take another.
-    pub(super) fn is_due(&self, now: Instant) -> bool {
-        let is_old = self
-            .taken
-            .is_none_or(|taken| now.saturating_duration_since(taken) >= SNAPSHOT_EVERY);
-        is_old && !self.given_up && self.batches_since > 0
-    }
-
-    pub(super) fn keep(&mut self, memory: Option<Memory>, now: Instant) {
-        self.memory = memory;
-        self.taken = Some(now);
-        self.batches_since = 0;
-    }
-}
+use crate::sandbox::{Fault, FaultReason, Prepared, Sandbox, Source, Wants};
 
 /// A guest on its way into force, and who waits for it.
 struct Proposed {
@@ -79,8 +39,26 @@ impl Switched {
 
 pub(super) struct RunningJob<D: Duty> {
     pub(super) job: Arc<D::Job>,
+    /// When the call began that runs now: a job may take several.
     pub(super) since: Instant,
     pub(super) generation: u64,
+    /// How its rows have ended so far: what those calls wrote has taken effect.
+    pub(super) parts: Vec<Part<D::Answer>>,
+}
+
+impl<D: Duty> RunningJob<D> {
+    /// How the job ended; rows that have not are without a verdict.
+    pub(super) fn settled(mut self, why: Without) -> (Arc<D::Job>, Settled<D::Answer>, u64) {
+        let all = D::batch(&self.job).rows();
+        let done = self.parts.last().map_or(0, |part| part.rows.end);
+        if done < all || self.parts.is_empty() {
+            self.parts.push(Part {
+                rows: done..all,
+                verdict: Err(why),
+            });
+        }
+        (self.job, Settled { parts: self.parts }, self.generation)
+    }
 }
 
 pub(super) struct State<D: Duty> {
@@ -266,8 +244,8 @@ impl<D: Duty> Control<D> {
         proposed.or_else(|| state.in_force.as_ref().map(|(_, digest)| *digest))
     }
 
-    /// Gives up a call that has run past its wall clock: its batch is settled without an answer,
-    /// and another thread goes on with the next one.
+    /// Gives up a call that has run past its wall clock: what its batch has no answer for is settled
+    /// without one, and another thread goes on with the next one.
     pub(super) fn watch(self: &Arc<Self>, now: Instant) {
         let mut state = self.state();
         let overdue = state.running.as_ref().is_some_and(|running| {
@@ -287,14 +265,15 @@ impl<D: Duty> Control<D> {
             "a call did not return within {} ms: its thread was given up",
             self.options.call_wall_max.as_millis()
         );
-        let rows = D::rows(&running.job);
         state
             .statistics
             .count_fault(Fault::of(FaultReason::Stalled, message));
-        state.statistics.rows_unanswered += rows;
+        let (job, settled, generation) = running.settled(Without::Stalled);
+        state
+            .statistics
+            .count_without(&settled, self.options.on_fault);
         drop(state);
-        self.duty
-            .settle(&running.job, Settled::Unanswered, running.generation);
+        self.duty.settle(&job, settled, generation);
         tracing::warn!(slot = %self.options.name, stalled, "a guest's thread was given up");
         if stalled {
             // Its queue goes on by its own policy; nobody takes from it until the operator acts.
@@ -305,6 +284,23 @@ impl<D: Duty> Control<D> {
             tracing::error!(slot = %self.options.name, %error, "no thread for the slot");
             self.end();
         }
+    }
+
+    /// The state, while a job runs on that thread; none if the thread was given up.
+    pub(super) fn running_on(&self, thread: u64) -> Option<MutexGuard<'_, State<D>>> {
+        let state = self.state();
+        (state.thread == thread && state.running.is_some()).then_some(state)
+    }
+
+    /// Another call of the job under way begins; false if its thread was given up.
+    pub(super) fn begins(&self, thread: u64, now: Instant) -> bool {
+        let Some(mut state) = self.running_on(thread) else {
+            return false;
+        };
+        if let Some(running) = &mut state.running {
+            running.since = now;
+        }
+        true
     }
 
     /// A thread that was given up has come back.

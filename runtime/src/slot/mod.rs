@@ -7,24 +7,31 @@
 
 mod control;
 pub mod filter;
+mod generation;
+mod job;
+mod settled;
 pub mod stage;
 mod statistics;
+mod supervision;
 pub mod trigger;
 mod worker;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use weir_bus::batch::Batch;
 use weir_bus::pubsub::{Delivery, QueueCounts, Recv};
 
 pub use control::Switched;
+pub use settled::{Part, Settled, Without};
 pub use statistics::SlotStatistics;
 
 use crate::config::OnFault;
 use crate::digest::Digest;
 use crate::sandbox::{Instance, Outcome, Prepared, World};
 use control::Control;
-pub(crate) use worker::ABANDON_GRACE;
+pub(crate) use job::ABANDON_GRACE;
+pub(crate) use supervision::search::RUNS_PER_ROW_MAX;
 
 /// What all slots have, whatever their world.
 #[derive(Clone, Debug)]
@@ -35,15 +42,8 @@ pub struct SlotOptions {
     pub on_fault: OnFault,
     /// The wall clock of a call, after which its thread is given up and replaced.
     pub call_wall_max: Duration,
-}
-
-/// How a batch ended for its guest.
-#[derive(Clone, Debug)]
-pub enum Settled<A> {
-    /// In an answer.
-    Answered(A),
-    /// Without one: its rows go on by `on_fault`.
-    Unanswered,
+    /// CPU time that may be spent, after the first fault of a batch, on finding the rows that do it.
+    pub search_cpu_max: Duration,
 }
 
 /// What a slot does for the world that its guest is of.
@@ -51,7 +51,7 @@ pub trait Duty: Send + Sync + 'static {
     /// What is handed to the guest.
     type Job: Send + Sync + 'static;
     /// What the guest answers.
-    type Answer;
+    type Answer: Send;
 
     /// The world that guests of this slot must be of.
     const WORLD: World;
@@ -62,15 +62,22 @@ pub trait Duty: Send + Sync + 'static {
     fn interrupt(&self);
     /// No more jobs: what is queued is still worked on.
     fn finish(&self);
-    /// Rows of a job.
-    fn rows(job: &Self::Job) -> u64;
-    /// Asks the guest.
-    fn ask(&self, instance: &mut Instance, job: &Self::Job) -> Outcome<Self::Answer>;
+    /// The rows of a job.
+    fn batch(job: &Self::Job) -> &Batch;
+    /// Asks the guest about some rows of a job, which are those of `batch`; the first of them is the
+    /// job's `first`.
+    fn ask(
+        &self,
+        instance: &mut Instance,
+        job: &Self::Job,
+        batch: &Batch,
+        first: usize,
+    ) -> Outcome<Self::Answer>;
     /// Rows that the guest itself could not decide.
     fn undecided(_answer: &Self::Answer) -> u64 {
         0
     }
-    /// Makes the answer's effects happen: once for each job, whatever became of it.
+    /// Makes the effects of the answers happen: once for each job, whatever became of it.
     fn settle(&self, job: &Self::Job, settled: Settled<Self::Answer>, generation: u64);
     /// The counts of the queue that jobs come from.
     fn counts(&self) -> QueueCounts;

@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 use weir_bus::pubsub::QueueCounts;
 
+use super::{Settled, Without};
+use crate::config::OnFault;
 use crate::sandbox::{Cost, Fault, FaultReason};
 
 /// The counts of a slot at one instant.
@@ -27,21 +29,33 @@ pub struct SlotStatistics {
     pub answered: u64,
     /// Rows of those calls.
     pub rows_answered: u64,
-    /// Batches that the guest gave no verdict on, without a fault.
+    /// Calls in which the guest gave no verdict, without a fault.
     pub rejected: u64,
     /// Rows that went without a verdict, for whatever reason.
     pub rows_unanswered: u64,
+    /// Of these, rows that were let pass (`on_fault`).
+    pub rows_passed: u64,
+    /// Of these, rows that were dropped.
+    pub rows_dropped: u64,
     /// Rows that the guest itself could not decide.
     pub rows_undecided: u64,
     /// Faults by reason.
     pub faults: BTreeMap<FaultReason, u64>,
     /// The last fault.
     pub last_fault: Option<Fault>,
+    /// Batches with a fault of the guest's; with its repetition and its search, a batch is one.
+    pub faulted: u64,
+    /// Batches tried once more after a fault.
+    pub retries: u64,
+    /// Runs made to find the rows that break the guest.
+    pub search_runs: u64,
+    /// Rows found that break the guest.
+    pub rows_poisonous: u64,
     /// Instances made after a fault.
     pub restarts: u64,
-    /// Batches that guests with memory had answered since their last snapshot when they broke:
-    /// what they learned from them is forgotten.
-    pub batches_forgotten: u64,
+    /// Calls that guests with memory had answered since their last snapshot when they broke: what
+    /// they learned from them is forgotten.
+    pub calls_forgotten: u64,
     /// Fuel of all calls.
     pub fuel: u64,
     /// Time of all calls on the wall clock; written as nanoseconds.
@@ -78,6 +92,21 @@ impl SlotStatistics {
     pub(super) fn count_fault(&mut self, fault: Fault) {
         *self.faults.entry(fault.reason).or_default() += 1;
         self.last_fault = Some(fault);
+    }
+
+    /// Counts the rows without a verdict, and what becomes of them.
+    pub(super) fn count_without<A>(&mut self, settled: &Settled<A>, on_fault: OnFault) {
+        for (rows, why) in settled.without() {
+            let count = rows.len() as u64;
+            self.rows_unanswered += count;
+            if why == Without::Poisonous {
+                self.rows_poisonous += count;
+            }
+            match on_fault {
+                OnFault::Pass => self.rows_passed += count,
+                OnFault::Drop => self.rows_dropped += count,
+            }
+        }
     }
 
     pub(super) fn count_cost(&mut self, cost: Cost) {

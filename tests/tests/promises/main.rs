@@ -12,3 +12,4 @@ mod operating_doc;
 mod pipeline;
 mod socket;
 mod sources;
+mod supervision;
