@@ -41,9 +41,9 @@ pub use origin::{Layer, Origin};
 pub use page::keys_page;
 pub use provenance::{Known, Provenance, render};
 pub use validated::{
-    AccessSettings, BusSettings, CollectorSettings, Config, Grant, LogFormat, LogSettings,
-    MetricsSettings, OnFault, ReplayPace, SandboxSettings, SinkSettings, SlotQueuePolicy,
-    SlotSettings, SourceSettings,
+    AccessSettings, BusSettings, CollectorSettings, Config, DeadLetterSettings, Grant, LogFormat,
+    LogSettings, MetricsSettings, OnFault, ReplayPace, SandboxSettings, SinkSettings,
+    SlotQueuePolicy, SlotSettings, SourceSettings, SupervisionSettings,
 };
 pub use value::Value;
 pub use weir_bus::pubsub::BusKind;

@@ -4,19 +4,22 @@
 //! thread itself when its call returns, or the watch when the call has run past its wall clock: so
 //! every job is settled once, and an abandoned call leaves no effect.
 
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::generation::{Generation, Kept};
+use super::aftermath::Handover;
+use super::generation::Generation;
 use super::statistics::SlotStatistics;
-use super::{ABANDONED_THREADS_MAX, Duty, Part, Settled, SlotOptions, Without, worker};
+use super::supervision::Supervisor;
+use super::{ABANDONED_THREADS_MAX, Duty, Part, Settled, SlotOptions, Without};
 use crate::digest::Digest;
-use crate::sandbox::{Fault, FaultReason, Prepared, Sandbox, Source, Wants};
+use crate::sandbox::{Fault, FaultReason, Prepared, Source, Wants};
 
 /// A guest on its way into force, and who waits for it.
-struct Proposed {
+pub(super) struct Proposed {
     guest: Prepared,
     told: Option<oneshot::Sender<u64>>,
 }
@@ -62,7 +65,7 @@ impl<D: Duty> RunningJob<D> {
 }
 
 pub(super) struct State<D: Duty> {
-    proposed: Option<Proposed>,
+    pub(super) proposed: Option<Proposed>,
     generations: u64,
     in_force: Option<(Arc<Source>, Digest)>,
     wants: Wants,
@@ -73,6 +76,13 @@ pub(super) struct State<D: Duty> {
     abandoned: usize,
     stalled: bool,
     ended: bool,
+    /// No more jobs come: nothing that is left waits for a pause.
+    pub(super) finishing: bool,
+    /// The CPU clock of the thread, as it was read last.
+    pub(super) cpu_seen: Duration,
+    /// The thread that waits to take over from one of low priority.
+    pub(super) successor: Option<SyncSender<Handover>>,
+    pub(super) supervisor: Supervisor,
     pub(super) statistics: SlotStatistics,
     pub(super) faults_told: FaultsTold,
 }
@@ -109,6 +119,8 @@ pub(super) struct Control<D: Duty> {
     pub(super) duty: D,
     state: Mutex<State<D>>,
     ended: Condvar,
+    /// Wakes a thread that rests.
+    pub(super) woken: Condvar,
 }
 
 impl<D: Duty> Control<D> {
@@ -118,8 +130,9 @@ impl<D: Duty> Control<D> {
             world: D::WORLD.as_str().to_owned(),
             ..SlotStatistics::default()
         };
+        let kept = options.ledger.read(&options.name);
+        let settings = options.supervision.clone();
         Self {
-            options,
             duty,
             state: Mutex::new(State {
                 proposed: None,
@@ -131,10 +144,16 @@ impl<D: Duty> Control<D> {
                 abandoned: 0,
                 stalled: false,
                 ended: false,
+                finishing: false,
+                cpu_seen: Duration::ZERO,
+                successor: None,
+                supervisor: Supervisor::new(settings, kept, Instant::now()),
                 statistics,
                 faults_told: FaultsTold::default(),
             }),
             ended: Condvar::new(),
+            woken: Condvar::new(),
+            options,
         }
     }
 
@@ -153,16 +172,14 @@ impl<D: Duty> Control<D> {
         // An earlier proposal that was not taken yet is overtaken: its waiter hears nothing more.
         state.proposed = Some(Proposed { guest, told });
         drop(state);
+        self.woken.notify_all();
         self.duty.interrupt();
     }
 
     /// Starts a thread that may take jobs.
     pub(super) fn spawn(self: &Arc<Self>) -> std::io::Result<()> {
         let thread = self.state().thread;
-        let control = Arc::clone(self);
-        let name = format!("slot-{}", self.options.name);
-        Sandbox::spawn(name, move || worker::run(&control, thread))?;
-        Ok(())
+        self.spawn_thread(thread)
     }
 
     /// The proposed guest as a generation, if there is one.
@@ -181,35 +198,34 @@ impl<D: Duty> Control<D> {
         state.statistics.module.clone_from(&module);
         state.statistics.digest = digest.to_string();
         state.statistics.memory_bytes = instance.memory_bytes();
+        let cpu_share = source.limits().cpu_share;
+        let name = &state.statistics.digest.clone();
+        let is_released = state.supervisor.in_force(name, cpu_share);
         drop(state);
+        if is_released {
+            tracing::info!(slot = %self.options.name, "another module ends the quarantine");
+            self.keep_quarantine();
+        }
         if let Some(told) = proposed.told {
             // Nobody waits any more: the switch is made all the same.
             let _ = told.send(number);
         }
-        Some(Generation {
-            number,
-            instance: Some(instance),
-            source,
-            module,
-            digest,
-            counters: wants.counters,
-            kept: Kept::default(),
-        })
+        let instance = Some(instance);
+        let counters = wants.counters;
+        Some(Generation::new(
+            number, instance, source, module, digest, counters,
+        ))
     }
 
     /// What is in force, without an instance: for a thread that takes over.
     pub(super) fn generation_in_force(&self) -> Option<Generation> {
         let state = self.state();
         let (source, digest) = state.in_force.clone()?;
-        Some(Generation {
-            number: state.generations,
-            instance: None,
-            source,
-            module: state.statistics.module.clone(),
-            digest,
-            counters: state.wants.counters.clone(),
-            kept: Kept::default(),
-        })
+        let module = state.statistics.module.clone();
+        let (number, counters) = (state.generations, state.wants.counters.clone());
+        Some(Generation::new(
+            number, None, source, module, digest, counters,
+        ))
     }
 
     /// What the way to the slot was made for can't change under it.
@@ -257,7 +273,7 @@ impl<D: Duty> Control<D> {
         let Some(running) = state.running.take() else {
             return;
         };
-        state.thread += 1;
+        state.next_thread();
         state.abandoned += 1;
         state.stalled = state.abandoned >= ABANDONED_THREADS_MAX;
         let stalled = state.stalled;
@@ -273,7 +289,7 @@ impl<D: Duty> Control<D> {
             .statistics
             .count_without(&settled, self.options.on_fault);
         drop(state);
-        self.duty.settle(&job, settled, generation);
+        self.settle(&job, settled, generation);
         tracing::warn!(slot = %self.options.name, stalled, "a guest's thread was given up");
         if stalled {
             // Its queue goes on by its own policy; nobody takes from it until the operator acts.
@@ -310,7 +326,11 @@ impl<D: Duty> Control<D> {
     }
 
     pub(super) fn end(&self) {
-        self.state().ended = true;
+        let mut state = self.state();
+        state.ended = true;
+        // Who waits to take over has nothing to take over any more.
+        state.successor = None;
+        drop(state);
         self.ended.notify_all();
     }
 
@@ -333,12 +353,14 @@ impl<D: Duty> Control<D> {
 
     pub(super) fn statistics(&self) -> SlotStatistics {
         let state = self.state();
+        let now = Instant::now();
         let mut statistics = state.statistics.clone();
+        statistics.quarantine = state.supervisor.quarantine_status(now);
         statistics.abandoned_threads = state.abandoned;
         statistics.state = match (state.ended, state.stalled) {
             (true, _) => "ended",
             (false, true) => "stalled",
-            (false, false) => "running",
+            (false, false) => state.supervisor.state(now),
         }
         .to_owned();
         if let Some((source, _)) = &state.in_force {

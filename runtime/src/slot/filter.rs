@@ -96,6 +96,7 @@ impl Duty for FilterDuty {
     type Answer = Selection;
 
     const WORLD: World = World::Filter;
+    const MAY_WAIT: bool = false;
 
     fn next(&self) -> Recv<FilterJob> {
         // Its senders hear of every loss themselves: a gap tells nothing new.
@@ -128,7 +129,9 @@ impl Duty for FilterDuty {
         let rows = job.batch.rows() as u64;
         let lost: usize = match self.on_fault {
             OnFault::Pass => 0,
-            OnFault::Drop => settled.without().map(|(rows, _)| rows.len()).sum(),
+            OnFault::Drop | OnFault::DeadLetter => {
+                settled.without().map(|(rows, _)| rows.len()).sum()
+            }
         };
         let selection = going_on(settled, self.on_fault);
         let filtered = match job.batch.select(&selection) {
@@ -172,7 +175,7 @@ fn going_on(mut settled: Settled<Selection>, on_fault: OnFault) -> Selection {
         return match (&mut part.verdict, on_fault) {
             (Ok(selection), _) => std::mem::replace(selection, Selection::None),
             (Err(_), OnFault::Pass) => Selection::All,
-            (Err(_), OnFault::Drop) => Selection::None,
+            (Err(_), OnFault::Drop | OnFault::DeadLetter) => Selection::None,
         };
     }
     let mut rows = Vec::new();
@@ -197,7 +200,7 @@ fn going_on(mut settled: Settled<Selection>, on_fault: OnFault) -> Selection {
                 let first = part.start;
                 rows.extend(part.filter(|row| is_set(row - first)).filter_map(number));
             }
-            Err(_) if on_fault == OnFault::Drop => {}
+            Err(_) if on_fault != OnFault::Pass => {}
             Ok(Selection::All) | Err(_) => rows.extend(part.filter_map(number)),
         }
     }
@@ -225,6 +228,7 @@ mod tests {
         for (on_fault, expected) in [
             (OnFault::Pass, vec![0, 1, 2, 3, 5, 8, 10, 17, 18, 19]),
             (OnFault::Drop, vec![0, 1, 3, 5, 8, 10, 17]),
+            (OnFault::DeadLetter, vec![0, 1, 3, 5, 8, 10, 17]),
         ] {
             let selection = going_on(settled.clone(), on_fault);
             assert_eq!(selection, Selection::Rows(expected));

@@ -14,7 +14,9 @@ pub(super) struct Generation {
     pub(super) module: String,
     pub(super) digest: Digest,
     pub(super) counters: Vec<String>,
-    pub(super) kept: Kept,
+    kept: Kept,
+    /// Memory of the instance when it had answered its first call.
+    first_bytes: Option<usize>,
 }
 
 /// How often the memory of a guest that has some is taken, between two batches.
@@ -22,7 +24,7 @@ const SNAPSHOT_EVERY: Duration = Duration::from_secs(1);
 
 /// What a guest with memory is put back to after a fault.
 #[derive(Debug, Default)]
-pub(super) struct Kept {
+struct Kept {
     memory: Option<Memory>,
     taken: Option<Instant>,
     /// Calls answered since: what a fault forgets.
@@ -48,10 +50,37 @@ impl Kept {
 }
 
 impl Generation {
+    pub(super) fn new(
+        number: u64,
+        instance: Option<Instance>,
+        source: Arc<Source>,
+        module: String,
+        digest: Digest,
+        counters: Vec<String>,
+    ) -> Self {
+        Self {
+            number,
+            instance,
+            source,
+            module,
+            digest,
+            counters,
+            kept: Kept::default(),
+            first_bytes: None,
+        }
+    }
+
+    /// Linear memory of the instance.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.instance.as_ref().map_or(0, Instance::memory_bytes)
+    }
+
     /// A call was answered: what it taught the guest isn't in a snapshot yet.
     pub(super) fn answered(&mut self) {
         let has_snapshots = self.instance.as_ref().is_some_and(Instance::has_snapshots);
         self.kept.calls_since += u64::from(has_snapshots);
+        let bytes = self.memory_bytes();
+        self.first_bytes.get_or_insert(bytes);
     }
 
     /// The instance broke: it goes. How many calls it forgets.
@@ -83,6 +112,7 @@ impl Generation {
             }
         }
         self.instance = Some(instance);
+        self.first_bytes = None;
         Ok(true)
     }
 
@@ -96,6 +126,31 @@ impl Generation {
             self.snapshot(now)?;
         }
         Ok(())
+    }
+
+    /// Makes the instance anew if its memory is past that share of what it may have: how many answered
+    /// calls that forgets; none if there was no need. One that was past it from its first call on would be
+    /// there again after the next: it stays.
+    ///
+    /// # Errors
+    /// The guest broke on the way. The next call makes a fresh instance.
+    pub(super) fn recycle(
+        &mut self,
+        share: f64,
+        slot: &str,
+        now: Instant,
+    ) -> Result<Option<u64>, Fault> {
+        let most = self.source.limits().memory_bytes_max;
+        let is_past = |bytes: usize| is_past(bytes, most, share);
+        if !is_past(self.memory_bytes()) || self.first_bytes.is_none_or(is_past) {
+            return Ok(None);
+        }
+        if !self.kept.given_up {
+            self.snapshot(now)?;
+        }
+        let forgotten = self.broke();
+        self.ready(slot)?;
+        Ok(Some(forgotten))
     }
 
     fn snapshot(&mut self, now: Instant) -> Result<(), Fault> {
@@ -117,4 +172,12 @@ impl Generation {
             }
         }
     }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "sizes of memories are exact in a float"
+)]
+fn is_past(bytes: usize, most: usize, share: f64) -> bool {
+    bytes as f64 > most as f64 * share
 }

@@ -4,15 +4,17 @@
 //! Each call is a transaction of its own: what it wrote takes effect when it has ended in an answer,
 //! at once with its part of the job. A call that broke leaves nothing but its fault.
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use weir_bus::Selection;
 use weir_bus::batch::Batch;
 
 use super::control::{Control, RunningJob};
 use super::generation::Generation;
+use super::supervision::Broke;
 use super::supervision::search::{Found, Search};
 use super::{Duty, Part, SlotStatistics, Without};
 use crate::sandbox::{Cost, Fault, FaultReason, Outcome, thread_cpu};
@@ -23,7 +25,7 @@ pub(crate) const ABANDON_GRACE: Duration = Duration::from_millis(500);
 
 /// A job under way.
 struct Work<'a, D: Duty> {
-    control: &'a Control<D>,
+    control: &'a Arc<Control<D>>,
     thread: u64,
     generation: &'a mut Generation,
     job: &'a Arc<D::Job>,
@@ -35,6 +37,10 @@ struct Work<'a, D: Duty> {
     asked_again: bool,
     /// The CPU time of the thread at the first fault of the guest's.
     faulted_at: Option<Duration>,
+    /// The last fault of the guest's.
+    fault: Option<Box<Fault>>,
+    /// The guest answered, at least about some rows, if only that it has no verdict.
+    answered: bool,
 }
 
 /// What a run is for.
@@ -51,6 +57,7 @@ enum Purpose {
 /// How a run ended, before anything of it takes effect.
 struct Ran<A> {
     outcome: Outcome<A>,
+    began: Instant,
     cost: Cost,
     restarted: bool,
     /// There was no instance to ask: the rows have nothing to do with it.
@@ -59,10 +66,11 @@ struct Ran<A> {
 
 /// Works on one job; false if this thread was given up meanwhile, and somebody else settled it.
 pub(super) fn work<D: Duty>(
-    control: &Control<D>,
+    control: &Arc<Control<D>>,
     thread: u64,
     generation: &mut Generation,
     job: &Arc<D::Job>,
+    search: Search,
 ) -> bool {
     let began = Instant::now();
     control.state().running = Some(RunningJob {
@@ -76,11 +84,13 @@ pub(super) fn work<D: Duty>(
         thread,
         generation,
         job,
-        search: Search::new(D::batch(job).rows()),
+        search,
         began,
         next: Purpose::First,
         asked_again: false,
         faulted_at: None,
+        fault: None,
+        answered: false,
     };
     while let Some(rows) = work.search.next() {
         let is_ours = work.next == Purpose::First || control.begins(thread, Instant::now());
@@ -100,44 +110,58 @@ impl<D: Duty> Work<'_, D> {
         let Some(mut state) = control.running_on(self.thread) else {
             return false;
         };
+        let now = ran.began + ran.cost.time;
+        state.used_cpu(cpu, now);
+        self.answered |= !matches!(ran.outcome, Outcome::Fault(_));
         let statistics = &mut state.statistics;
         statistics.count_cost(ran.cost);
-        statistics.cpu = cpu;
         statistics.restarts += u64::from(ran.restarted);
         match self.next {
             Purpose::First => {}
             Purpose::Again => statistics.retries += 1,
             Purpose::Search => statistics.search_runs += 1,
         }
-        let (rows, verdict) = match ran.outcome {
+        let (mut found, mut burnt) = (None, false);
+        let part = match ran.outcome {
             Outcome::Answer(answer) => {
                 statistics.answered += 1;
                 statistics.rows_answered += rows.len() as u64;
                 statistics.rows_undecided += D::undecided(&answer);
                 commit(statistics, self.generation);
                 self.search.go_on();
-                (rows.clone(), Ok(answer))
+                Some((rows.clone(), Ok(answer)))
             }
             Outcome::Retry(why) | Outcome::Reject(why) => {
                 statistics.rejected += 1;
                 tracing::debug!(slot = %control.options.name, why, "no verdict");
                 self.search.go_on();
-                (rows.clone(), Err(Without::Rejected))
+                Some((rows.clone(), Err(Without::Rejected)))
             }
             Outcome::Fault(fault) => {
                 statistics.calls_forgotten += self.generation.broke();
                 statistics.count_fault(*fault.clone());
-                if let Some(untold) = state.faults_told.tell(Instant::now()) {
+                if let Some(untold) = state.faults_told.tell(now) {
                     tell(&control.options.name, rows.len(), untold, &fault);
                 }
-                match self.after(&fault, ran.unasked, cpu) {
-                    Some(poison) => (poison, Err(Without::Poisonous)),
-                    None => return true,
+                burnt = state.supervisor.faulted(now, fault.reason);
+                let poison = self.after(&fault, ran.unasked, cpu);
+                if fault.reason.is_the_guests() {
+                    self.fault = Some(fault.clone());
                 }
+                let part = poison.clone().map(|rows| (rows, Err(Without::Poisonous)));
+                found = poison.map(|rows| (rows, fault));
+                part
             }
         };
-        if let Some(running) = &mut state.running {
+        if let (Some(running), Some((rows, verdict))) = (&mut state.running, part) {
             running.parts.push(Part { rows, verdict });
+        }
+        drop(state);
+        if burnt {
+            control.lower_priority();
+        }
+        if let Some((poison, fault)) = found {
+            control.bury(D::batch(self.job), poison, Without::Poisonous, Some(&fault));
         }
         true
     }
@@ -178,6 +202,7 @@ impl<D: Duty> Work<'_, D> {
         };
         let mut ran = Ran {
             outcome: Outcome::Retry(String::new()),
+            began,
             cost: Cost::default(),
             restarted: false,
             unasked: true,
@@ -232,14 +257,24 @@ impl<D: Duty> Work<'_, D> {
         };
         let (job, settled, number) = running.settled(Without::Unevaluated);
         let statistics = &mut state.statistics;
-        statistics.faulted += u64::from(self.faulted_at.is_some());
+        statistics.faulted += u64::from(self.fault.is_some());
         statistics.count_without(&settled, control.options.on_fault);
+        let now = Instant::now();
+        let told = match self.fault.as_deref() {
+            None if self.answered => state.supervisor.answered(now),
+            None => None,
+            Some(fault) => state.supervisor.broke(Broke {
+                now,
+                wall: SystemTime::now(),
+                answered: self.answered,
+                fault,
+                chance: chance(),
+            }),
+        };
         drop(state);
-        control.duty.settle(&job, settled, number);
-        if let Err(fault) = generation.remember(Instant::now()) {
-            tracing::warn!(slot = %control.options.name, %fault, "no snapshots of this guest any more");
-            control.state().statistics.count_fault(fault);
-        }
+        control.settle(&job, settled, number);
+        control.tell(told, self.fault.as_deref());
+        control.after_job(generation, now);
         true
     }
 }
@@ -265,12 +300,19 @@ fn commit(statistics: &mut SlotStatistics, generation: &mut Generation) {
         return;
     };
     statistics.memory_bytes = instance.memory_bytes();
+    statistics.memory_bytes_peak = statistics.memory_bytes_peak.max(statistics.memory_bytes);
     let counted = generation.source.commit(instance);
     for (name, amount) in generation.counters.iter().zip(counted) {
         if *amount > 0 {
             *statistics.counters.entry(name.clone()).or_default() += amount;
         }
     }
+}
+
+/// Chance, in 0..1: the keys of the standard library's hash maps are random.
+fn chance() -> f64 {
+    let bits = RandomState::new().build_hasher().finish() >> 32;
+    f64::from(u32::try_from(bits).unwrap_or_default()) / f64::from(u32::MAX)
 }
 
 fn tell(slot: &str, rows: usize, untold: u64, fault: &Fault) {

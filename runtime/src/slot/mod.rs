@@ -5,6 +5,7 @@
 //! guest is called, thrown away and replaced is here, once for all. A guest is switched between
 //! two batches, never within one.
 
+mod aftermath;
 mod control;
 pub mod filter;
 mod generation;
@@ -25,8 +26,11 @@ use weir_bus::pubsub::{Delivery, QueueCounts, Recv};
 pub use control::Switched;
 pub use settled::{Part, Settled, Without};
 pub use statistics::SlotStatistics;
+pub use supervision::QuarantineStatus;
+pub use supervision::ledger::{FileLedger, QuarantineLedger, Quarantined};
 
-use crate::config::OnFault;
+use crate::config::{OnFault, SupervisionSettings};
+use crate::dead_letters::DeadLetters;
 use crate::digest::Digest;
 use crate::sandbox::{Instance, Outcome, Prepared, World};
 use control::Control;
@@ -44,6 +48,12 @@ pub struct SlotOptions {
     pub call_wall_max: Duration,
     /// CPU time that may be spent, after the first fault of a batch, on finding the rows that do it.
     pub search_cpu_max: Duration,
+    /// Where rows that break the guest are kept.
+    pub dead_letters: Arc<DeadLetters>,
+    /// When a guest that breaks is paused and quarantined.
+    pub supervision: SupervisionSettings,
+    /// Where quarantines outlive the process.
+    pub ledger: Arc<dyn QuarantineLedger>,
 }
 
 /// What a slot does for the world that its guest is of.
@@ -55,6 +65,9 @@ pub trait Duty: Send + Sync + 'static {
 
     /// The world that guests of this slot must be of.
     const WORLD: World;
+    /// Whether jobs may wait while the guest is paused after a fault. Where somebody waits for the
+    /// verdict, they are settled without one instead.
+    const MAY_WAIT: bool;
 
     /// Waits for the next job.
     fn next(&self) -> Recv<Self::Job>;
@@ -149,12 +162,16 @@ pub trait SlotHandle: Send + Sync {
     fn fits(&self, guest: &Prepared) -> Result<(), String>;
     /// Switches to another guest between two batches.
     fn switch(&self, guest: Prepared) -> Switched;
+    /// The end has begun: what is queued, or still comes, waits for no pause any more.
+    fn hurry(&self);
     /// No more jobs; what is queued is still worked on.
     fn finish(&self);
     /// Waits until the thread has ended; false if the deadline came first.
     fn wait(&self, deadline: Instant) -> bool;
     /// Gives up a call that has run past its wall clock.
     fn watch(&self, now: Instant);
+    /// Ends the quarantine of the slot's module; false if it is in none.
+    fn release(&self) -> bool;
     /// The slot's counts.
     fn statistics(&self) -> SlotStatistics;
 }
@@ -182,7 +199,12 @@ impl<D: Duty> SlotHandle for Slot<D> {
         switched
     }
 
+    fn hurry(&self) {
+        self.control.hurry();
+    }
+
     fn finish(&self) {
+        self.control.hurry();
         self.control.duty.finish();
     }
 
@@ -192,6 +214,10 @@ impl<D: Duty> SlotHandle for Slot<D> {
 
     fn watch(&self, now: Instant) {
         self.control.watch(now);
+    }
+
+    fn release(&self) -> bool {
+        self.control.release()
     }
 
     fn statistics(&self) -> SlotStatistics {

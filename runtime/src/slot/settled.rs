@@ -13,6 +13,10 @@ pub enum Without {
     Rejected,
     /// The call about them did not return.
     Stalled,
+    /// The guest broke a moment ago, and was not asked.
+    BackingOff,
+    /// The guest's module is in quarantine, and was not asked.
+    Quarantined,
 }
 
 impl Without {
@@ -24,6 +28,8 @@ impl Without {
             Self::Unevaluated => "unevaluated",
             Self::Rejected => "rejected",
             Self::Stalled => "stalled",
+            Self::BackingOff => "backing-off",
+            Self::Quarantined => "quarantined",
         }
     }
 }

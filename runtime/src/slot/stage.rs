@@ -146,6 +146,7 @@ impl Duty for StageDuty {
     type Answer = Vec<Finding>;
 
     const WORLD: World = World::Stage;
+    const MAY_WAIT: bool = true;
 
     fn next(&self) -> Recv<StageJob> {
         // A request is about one row; what was lost before it is counted, not told.

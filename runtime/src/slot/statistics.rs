@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use weir_bus::pubsub::QueueCounts;
 
-use super::{Settled, Without};
+use super::{QuarantineStatus, Settled, Without};
 use crate::config::OnFault;
 use crate::sandbox::{Cost, Fault, FaultReason};
 
@@ -17,7 +17,7 @@ pub struct SlotStatistics {
     pub slot: String,
     /// `filter`, `trigger` or `stage`.
     pub world: String,
-    /// `running`, `stalled` or `ended`.
+    /// `running`, `throttled`, `backing-off`, `quarantined`, `stalled` or `ended`.
     pub state: String,
     /// The module as the config names it.
     pub module: String,
@@ -37,6 +37,8 @@ pub struct SlotStatistics {
     pub rows_passed: u64,
     /// Of these, rows that were dropped.
     pub rows_dropped: u64,
+    /// Of these, rows that were dropped and are to be kept among the dead letters.
+    pub rows_dead_lettered: u64,
     /// Rows that the guest itself could not decide.
     pub rows_undecided: u64,
     /// Faults by reason.
@@ -51,6 +53,10 @@ pub struct SlotStatistics {
     pub search_runs: u64,
     /// Rows found that break the guest.
     pub rows_poisonous: u64,
+    /// Dead letters written: for these, and for all rows without a verdict where `on_fault` says so.
+    pub dead_letters: u64,
+    /// Dead letters that could not be written.
+    pub dead_letters_lost: u64,
     /// Instances made after a fault.
     pub restarts: u64,
     /// Calls that guests with memory had answered since their last snapshot when they broke: what
@@ -64,8 +70,17 @@ pub struct SlotStatistics {
     /// CPU time of the slot's thread; written as nanoseconds.
     #[serde(rename = "cpu_ns", serialize_with = "as_ns")]
     pub cpu: Duration,
+    /// How long batches waited because the slot had used its share of the CPU; written as nanoseconds.
+    #[serde(rename = "throttled_ns", serialize_with = "as_ns")]
+    pub throttled: Duration,
     /// Linear memory of the instance, in bytes.
     pub memory_bytes: usize,
+    /// The most that an instance had after a call.
+    pub memory_bytes_peak: usize,
+    /// Instances made anew because their memory had grown.
+    pub recycled: u64,
+    /// The quarantine of the module in force, where it is in one.
+    pub quarantine: Option<QuarantineStatus>,
     /// Counters by name.
     pub counters: BTreeMap<String, u64>,
     /// Log lines that passed.
@@ -105,6 +120,7 @@ impl SlotStatistics {
             match on_fault {
                 OnFault::Pass => self.rows_passed += count,
                 OnFault::Drop => self.rows_dropped += count,
+                OnFault::DeadLetter => self.rows_dead_lettered += count,
             }
         }
     }

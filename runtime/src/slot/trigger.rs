@@ -132,6 +132,7 @@ impl Duty for TriggerDuty {
     type Answer = Verdicts;
 
     const WORLD: World = World::Trigger;
+    const MAY_WAIT: bool = true;
 
     fn next(&self) -> Recv<TriggerJob> {
         loop {

@@ -10,6 +10,7 @@ mod ends;
 mod find;
 mod limits;
 mod slots;
+mod supervision;
 mod takes;
 
 pub(crate) use find::{
@@ -106,7 +107,7 @@ impl Computed {
 }
 
 /// What stands at the head of each table of the config, in the order in which people read them.
-pub(crate) const SECTIONS: [(&str, &str); 10] = [
+pub(crate) const SECTIONS: [(&str, &str); 12] = [
     (
         "collector",
         "How events are collected: buffers, batches and timeouts.",
@@ -120,6 +121,14 @@ pub(crate) const SECTIONS: [(&str, &str); 10] = [
         "A rule of who may do what over the socket. Where there is none, the daemon's user may do everything, and the members of bus.group may subscribe to events.>, findings.> and system.>, and publish nothing.",
     ),
     ("sandbox", "What all guests share."),
+    (
+        "supervision",
+        "What becomes of guests that break: pauses, quarantine, fresh instances.",
+    ),
+    (
+        "dead_letters",
+        "The rows that break a guest, kept for a person to look at.",
+    ),
     (
         "metrics",
         "The daemon's counts as a file, for node_exporter's textfile collector and its like.",
@@ -144,6 +153,8 @@ pub fn all() -> impl Iterator<Item = &'static Key> {
         bus::BUS,
         bus::ACCESS,
         daemon::SANDBOX,
+        supervision::SUPERVISION,
+        supervision::DEAD_LETTERS,
         daemon::METRICS,
         daemon::LOG,
         ends::SOURCES,

@@ -51,7 +51,6 @@ impl Search {
     }
 
     /// One run of the whole batch, however it ends.
-    #[cfg(test)]
     pub(in crate::slot) const fn probe(rows: usize) -> Self {
         let mut search = Self::new(rows);
         search.runs_max = 1;

@@ -202,7 +202,7 @@ fn no_effect(world: World, case: &Case, slot: &str, finished: &Finished) {
     }
     if case.limits.contains("memory_bytes_max") {
         assert!(
-            hostile.memory_bytes <= 8 << 20,
+            hostile.memory_bytes_peak <= 8 << 20,
             "{slot}: {}",
             story(hostile)
         );
@@ -263,7 +263,7 @@ pub(super) fn check_without_limits(world: World, case: &Case) {
             let fault = hostile.last_fault.as_ref().expect("a fault is kept");
             assert!(fault.message.contains(says), "{text}");
         }
-        Harm::Memory(bytes) => assert!(hostile.memory_bytes >= bytes, "{text}"),
+        Harm::Memory(bytes) => assert!(hostile.memory_bytes_peak >= bytes, "{text}"),
         Harm::LogLines(lines) => assert!(hostile.log_lines >= lines, "{text}"),
         Harm::LosesRows => {
             let (_, source) = finished

@@ -55,6 +55,47 @@ fn a_row_that_breaks_a_guest_in_the_middle_of_a_thousand_costs_no_other_row_its_
         let (_, source) = &finished.sources.sources[0];
         let lost = source.dropped.get(DropReason::Fault).rows;
         assert_eq!(lost, poison.len() as u64);
+        assert_eq!((slot.dead_letters, slot.dead_letters_lost), (lost, 0));
+        let letters = finished.dead_letters();
+        let buried: Vec<_> = letters
+            .iter()
+            .filter_map(|one| one["row"]["pid"].as_u64())
+            .collect();
+        let expected: Vec<_> = poison.iter().map(|row| u64::from(*row)).collect();
+        assert_eq!(buried, expected);
+        for letter in letters {
+            assert_eq!(letter["why"], "poisonous");
+            assert_eq!(letter["slot"], "breaks");
+            assert_eq!(letter["digest"], slot.digest.as_str());
+            assert_eq!(letter["fault"]["reason"], "trap");
+            let frames = letter["fault"]["backtrace"].to_string();
+            assert!(frames.contains("keep"), "{frames}");
+        }
+    }
+}
+
+#[test]
+fn a_dead_letter_has_the_guests_last_words() {
+    let finished = run("filter", "panic", &[500], "");
+    let letters = finished.dead_letters();
+    let stderr = letters[0]["fault"]["stderr"].as_str().unwrap_or_default();
+    assert!(
+        stderr.contains("a guest that panics says so"),
+        "{letters:?}"
+    );
+}
+
+#[test]
+fn all_rows_without_a_verdict_are_kept_where_the_slot_says_so() {
+    for (does, why, count) in [("trap", "poisonous", 1), ("reject", "rejected", ROWS)] {
+        let finished = run("filter", does, &[500], "on_fault = \"dead-letter\"");
+        let letters = finished.dead_letters();
+        assert_eq!(letters.len(), count as usize, "{does}");
+        assert!(letters.iter().all(|letter| letter["why"] == why), "{does}");
+        let slot = finished.slot("breaks");
+        assert_eq!(slot.rows_dead_lettered, u64::from(count), "{does}");
+        assert_eq!(slot.dead_letters, u64::from(count), "{does}");
+        assert_eq!(finished.pids().len(), (ROWS - count) as usize, "{does}");
     }
 }
 
