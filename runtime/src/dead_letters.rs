@@ -174,7 +174,7 @@ impl DeadLetters {
 }
 
 /// Makes a folder that only its owner can look into, where there is none.
-pub(crate) fn make_private_folder(folder: &Path) -> std::io::Result<()> {
+fn make_private_folder(folder: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -211,7 +211,7 @@ impl<D: Duty> Control<D> {
         match self.make_successor() {
             Ok(successor) => self.state().successor = Some(successor),
             Err(error) => {
-                tracing::warn!(slot, %error, "no fresh thread: the slot keeps its low priority")
+                tracing::warn!(slot, %error, "no fresh thread: the slot keeps its low priority");
             }
         }
         #[cfg(target_os = "linux")]

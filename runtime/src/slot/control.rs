@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::aftermath::Handover;
+use super::costs::Costs;
 use super::generation::Generation;
 use super::statistics::SlotStatistics;
 use super::supervision::Supervisor;
@@ -83,6 +84,8 @@ pub(super) struct State<D: Duty> {
     /// The thread that waits to take over from one of low priority.
     pub(super) successor: Option<SyncSender<Handover>>,
     pub(super) supervisor: Supervisor,
+    /// What the rows of the generation in force cost.
+    pub(super) costs: Costs,
     pub(super) statistics: SlotStatistics,
     pub(super) faults_told: FaultsTold,
 }
@@ -147,6 +150,7 @@ impl<D: Duty> Control<D> {
                 finishing: false,
                 cpu_seen: Duration::ZERO,
                 successor: None,
+                costs: Costs::new(),
                 supervisor: Supervisor::new(settings, kept, Instant::now()),
                 statistics,
                 faults_told: FaultsTold::default(),
@@ -195,6 +199,7 @@ impl<D: Duty> Control<D> {
         state.in_force = Some((Arc::clone(&source), digest));
         state.wants.clone_from(&wants);
         state.statistics.generation = number;
+        state.costs = Costs::new();
         state.statistics.module.clone_from(&module);
         state.statistics.digest = digest.to_string();
         state.statistics.memory_bytes = instance.memory_bytes();
@@ -355,6 +360,7 @@ impl<D: Duty> Control<D> {
         let state = self.state();
         let now = Instant::now();
         let mut statistics = state.statistics.clone();
+        statistics.fuel_of_row = state.costs.fuel_of_row();
         statistics.quarantine = state.supervisor.quarantine_status(now);
         statistics.abandoned_threads = state.abandoned;
         statistics.state = match (state.ended, state.stalled) {

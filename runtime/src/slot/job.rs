@@ -128,6 +128,7 @@ impl<D: Duty> Work<'_, D> {
                 statistics.rows_answered += rows.len() as u64;
                 statistics.rows_undecided += D::undecided(&answer);
                 commit(statistics, self.generation);
+                state.costs.answered(ran.cost.fuel, rows.len());
                 self.search.go_on();
                 Some((rows.clone(), Ok(answer)))
             }

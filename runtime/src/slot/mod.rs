@@ -7,6 +7,7 @@
 
 mod aftermath;
 mod control;
+mod costs;
 pub mod filter;
 mod generation;
 mod job;
@@ -24,6 +25,7 @@ use weir_bus::batch::Batch;
 use weir_bus::pubsub::{Delivery, QueueCounts, Recv};
 
 pub use control::Switched;
+pub use costs::FuelOfRow;
 pub use settled::{Part, Settled, Without};
 pub use statistics::SlotStatistics;
 pub use supervision::QuarantineStatus;

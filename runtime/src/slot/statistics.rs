@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use weir_bus::pubsub::QueueCounts;
 
-use super::{QuarantineStatus, Settled, Without};
+use super::{FuelOfRow, QuarantineStatus, Settled, Without};
 use crate::config::OnFault;
 use crate::sandbox::{Cost, Fault, FaultReason};
 
@@ -64,6 +64,8 @@ pub struct SlotStatistics {
     pub calls_forgotten: u64,
     /// Fuel of all calls.
     pub fuel: u64,
+    /// Fuel a row of the generation in force, over its answered calls.
+    pub fuel_of_row: FuelOfRow,
     /// Time of all calls on the wall clock; written as nanoseconds.
     #[serde(rename = "time_ns", serialize_with = "as_ns")]
     pub time: Duration,

@@ -2,5 +2,6 @@
 //! and everybody else goes on as if there were none.
 
 mod quarantine;
+mod release;
 mod search;
 mod share;
