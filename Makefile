@@ -43,7 +43,9 @@ doc: target ## the documentation builds without warnings
 $(DENY):
 	$(CARGO) install cargo-deny --version $(DENY_VERSION) --locked --root $(TOOLS) --no-default-features
 
+# What other platforms need is looked at too, and no build has fetched it.
 deny: $(DENY) ## licences, duplicates and origins of all dependencies
+	$(CARGO) fetch --locked
 	$(DENY) --offline --config .deny.toml check licenses bans sources
 
 guests: target ## the guests' own tests, on this machine's target
@@ -61,8 +63,10 @@ $(FUZZ):
 	$(CARGO) install cargo-fuzz --version $(FUZZ_VERSION) --locked --root $(TOOLS)
 
 # No sanitizer: those need a nightly compiler, and there is no unsafe code here for them to watch. What
-# is found on the way stays in the target folder; what fails is kept in `bus/fuzz/artifacts`.
+# is found on the way stays in the target folder; what fails is kept in `bus/fuzz/artifacts`. cargo-fuzz
+# knows no --locked: whether the lock fits is asked before.
 fuzz: $(FUZZ) ## each fuzz target of the bus for FUZZ_SECONDS
+	@$(CARGO) metadata --locked --format-version 1 --manifest-path bus/fuzz/Cargo.toml > /dev/null
 	@for target in $(FUZZ_TARGETS); do \
 	  mkdir -p target/fuzz/corpus/$$target; \
 	  $(FUZZ) run --fuzz-dir bus/fuzz --target-dir target/fuzz -s none $$target \

@@ -296,10 +296,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state").join(FILE_NAME);
         letters(&path, 10).write(HOLDER, "rejected", None, &batch(&["a", "b"]), 0..2);
-        for path in [
-            path.clone(),
-            folder.path().join("state/dead-letters.jsonl.1"),
-        ] {
+        for path in [path, folder.path().join("state/dead-letters.jsonl.1")] {
             let mode = std::fs::metadata(&path).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{path:?}");
         }

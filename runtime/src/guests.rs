@@ -8,7 +8,7 @@ use std::time::Duration;
 use weir_bus::batch::Batch;
 use weir_sources::ProcessTable;
 
-use crate::config::{Config, Provenance, SlotSettings, SupervisionSettings};
+use crate::config::{Config, Provenance, SlotSettings, SupervisionSettings, TrustSettings};
 use crate::dead_letters::DeadLetters;
 #[cfg(feature = "limits-off")]
 use crate::sandbox::Limit;
@@ -16,6 +16,7 @@ use crate::sandbox::{
     EPOCH_TICK, GuestOrder, Inspect, Keepsake, PrepareError, Prepared, Sandbox, World,
 };
 use crate::slot::{FileLedger, QuarantineLedger, RUNS_PER_ROW_MAX, SlotOptions};
+use crate::trust::Trust;
 
 /// A slot whose guest can't be put into it.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +59,8 @@ pub struct Guests {
     sandbox: Sandbox,
     processes: Arc<ProcessTable>,
     keepsakes: Mutex<BTreeMap<String, Keepsake>>,
+    /// Who signed the module in force, by slot.
+    signers: Mutex<BTreeMap<String, Option<String>>>,
     /// Which checks a test has switched off, by slot.
     #[cfg(feature = "limits-off")]
     limits_off: Mutex<BTreeMap<String, Vec<Limit>>>,
@@ -71,6 +74,7 @@ impl Guests {
             sandbox,
             processes: Arc::new(ProcessTable::default()),
             keepsakes: Mutex::default(),
+            signers: Mutex::default(),
             #[cfg(feature = "limits-off")]
             limits_off: Mutex::default(),
         }
@@ -103,11 +107,29 @@ impl Guests {
         Arc::clone(&self.processes)
     }
 
-    /// Prepares the guest of one slot. Takes as long as compiling takes.
+    /// Notes who signed the modules that are now in force.
+    pub(crate) fn note_signers(&self, signers: BTreeMap<String, Option<String>>) {
+        *self.signers.lock().unwrap_or_else(PoisonError::into_inner) = signers;
+    }
+
+    /// Who signed the module in force in a slot.
+    #[must_use]
+    pub fn signer(&self, slot: &str) -> Option<String> {
+        let signers = self.signers.lock().unwrap_or_else(PoisonError::into_inner);
+        signers.get(slot).cloned().flatten()
+    }
+
+    /// Prepares the guest of one slot, whose module must be signed as `trust` says. Takes as long as
+    /// compiling takes.
     ///
     /// # Errors
-    /// If the module, its shape, its code or its `init` is not in order.
-    pub fn prepare(&self, slot: &str, settings: &SlotSettings) -> Result<Prepared, GuestError> {
+    /// If the module, its signature, its shape, its code or its `init` is not in order.
+    pub fn prepare(
+        &self,
+        slot: &str,
+        settings: &SlotSettings,
+        trust: &TrustSettings,
+    ) -> Result<Prepared, GuestError> {
         let keepsake = {
             let mut keepsakes = self
                 .keepsakes
@@ -119,6 +141,8 @@ impl Guests {
             slot: slot.to_owned(),
             module: settings.module.clone(),
             sha256: settings.sha256,
+            trust: Arc::new(Trust::from(trust)),
+            signed_by: settings.signed_by.clone(),
             settings: settings.settings.to_string(),
             grants: settings.grants.iter().copied().collect(),
             limits: settings.limits.clone(),
@@ -146,13 +170,13 @@ impl Guests {
     ///
     /// # Errors
     /// The first that isn't in order.
-    pub fn prepare_all(
-        &self,
-        slots: &BTreeMap<String, SlotSettings>,
-    ) -> Result<Vec<(String, Prepared)>, GuestError> {
+    pub fn prepare_all(&self, config: &Config) -> Result<Vec<(String, Prepared)>, GuestError> {
+        let slots = config.slots.iter();
         slots
-            .iter()
-            .map(|(name, settings)| Ok((name.clone(), self.prepare(name, settings)?)))
+            .map(|(name, settings)| {
+                let prepared = self.prepare(name, settings, &config.trust)?;
+                Ok((name.clone(), prepared))
+            })
             .collect()
     }
 }

@@ -47,7 +47,7 @@ pub enum StartError {
     #[error("the bus: {0}")]
     Subscribe(Box<SubscribeError>),
     /// There is no such bus.
-    #[error("bus: {0}")]
+    #[error(transparent)]
     Bus(#[from] weir_bus::OpenError),
     /// The config names a user or group that isn't there.
     #[error(transparent)]
@@ -123,7 +123,13 @@ impl Pipeline {
         // The socket first: a second daemon is refused before it has done any work.
         let choice = broker::choice(&config.bus, &config.collector.component_name)?;
         let Opened { bus, broker } = weir_bus::open(choice)?;
-        let prepared = guests.prepare_all(&config.slots)?;
+        let prepared = guests.prepare_all(config)?;
+        let signers = prepared.iter();
+        guests.note_signers(
+            signers
+                .map(|(slot, guest)| (slot.clone(), guest.signed_by.clone()))
+                .collect(),
+        );
         let sinks = sink::open_all(config, &bus, console)?;
         let processes = guests.processes();
         let mut wiring = Wiring {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints what the bus's socket delivers, a row a line as JSON: `tap.py SOCKET PATTERN... [--count ROWS]`.
+"""Prints what the bus's socket delivers, as `weir tap --json` does: `tap.py SOCKET PATTERN... [--count ROWS]`.
 
 A whole client, written from docs/protocol.md alone. The columns of each kind are read from that page's tables.
 """
@@ -34,7 +34,7 @@ class Frame:
     def text(self):
         return bytes(next(self.header) for _ in range(self.number())).decode()
     def option(self, read):
-        return read() if self.number() else None
+        return read(self) if self.number() else None
     def fields(self, *reads):
         return [read(self) for read in reads]
     def buffers(self):
@@ -61,20 +61,22 @@ def column(kind, rows, buffers):
     read = {"utf8": bytes.decode, "list-utf8": lambda list: [item.decode() for item in list]}.get(kind, lambda value: value)
     return [read(values[row]) if values and (not valid or bit(valid, row)) else None for row in range(rows)]
 
-def rows(deliver, source):
-    """The rows of a deliver frame's payload: whole publish frames, one after the other."""
+def rows(deliver):
+    """The rows of a deliver frame, whose payload is whole publish frames, one after the other."""
+    _, position, source = deliver.fields(Frame.number, Frame.number, Frame.text)
     payload = deliver.payload
     while payload:
         size = 4 + struct.unpack_from("<I", payload)[0]
         publish, payload = Frame(payload[:size]), payload[size:]
         (kind, columns), topic = KINDS[publish.number()], publish.text()
-        publish.option(lambda: publish.fields(Frame.number, Frame.number))
+        publish.option(lambda snapshot: snapshot.fields(Frame.number, Frame.number))
         _, _, _, count = publish.fields(*[Frame.number] * 4)
         buffers = publish.buffers()
         values = {name: column(type, count, buffers) for name, type in columns}
+        del values["source"]  # Who observed the rows; a line says who published them.
+        around = {"topic": topic, "source": source, "sequence": None, "position": position, "kind": kind}
         for row in range(count):
-            fields = {name: values[name][row] for name in values}
-            yield {"topic": topic, "kind": kind, **fields, "source": fields["source"] or source}
+            yield {**around, **{name: values[name][row] for name in values}}
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
@@ -91,19 +93,17 @@ def main():
     while head := stream.read(4):
         got = Frame(head + stream.read(struct.unpack("<I", head)[0]))
         if got.type == 7:
-            _, position, source = got.fields(Frame.number, Frame.number, Frame.text)
-            for row in rows(got, source):
-                print(json.dumps(row, ensure_ascii=False), flush=True)
+            for row in rows(got):
+                position = row["position"]
+                print(json.dumps(row), flush=True)
                 left -= 1
                 if not left:
                     return link.sendall(frame(14, text("that was all")))
         elif got.type == 8:
-            _, missed, reason = got.number(), got.option(got.number), got.text()
-            print(json.dumps({"gap": missed, "reason": reason, "from": got.number(), "to": got.number()}), flush=True)
+            _, *gap = got.fields(Frame.number, lambda got: got.option(Frame.number), Frame.text, Frame.number, Frame.number)
+            print(json.dumps({"gap": dict(zip(("missed", "reason", "from", "to"), gap))}), flush=True)
         elif got.type == 11:
             link.sendall(frame(12, number(got.number()) + bytes(3) + number(position)))
-        elif got.type == 5:
-            print("subscribed", file=sys.stderr, flush=True)
         elif got.type == 13:
             code, message, fatal = got.fields(Frame.text, Frame.text, Frame.number)
             print(f"{code}: {message}", file=sys.stderr, flush=True)

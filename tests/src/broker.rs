@@ -4,6 +4,7 @@
 //! verb outlives its test.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -16,10 +17,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 use weir_bus::pubsub::{EventBus as _, LocalBus, PublisherId};
-use weir_bus::socket::{BoundBroker, Broker, BrokerOptions, Direct, Peer, Refusal, Responder};
+use weir_bus::socket::{
+    BoundBroker, Broker, BrokerOptions, ConnectionStatus, Direct, Peer, Refusal, Responder,
+};
 use weir_bus::{Batch, CollectionEvent, Topic};
 
-use crate::{PATIENCE, weir_binary};
+use crate::{PATIENCE, repository, weir_binary};
 
 /// What the environment of a verb keeps of the test's.
 const KEPT_VARIABLES: [&str; 2] = ["PATH", "TMPDIR"];
@@ -99,6 +102,15 @@ impl Served {
         drop(self.broker.take());
     }
 
+    /// Who is connected; nobody where the broker was stopped.
+    #[must_use]
+    pub fn connections(&self) -> Vec<ConnectionStatus> {
+        let broker = self.broker.iter();
+        broker
+            .flat_map(|broker| broker.view().status().connections)
+            .collect()
+    }
+
     /// A path of the test's own.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
@@ -129,7 +141,16 @@ impl Served {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(weir_binary());
+        let mut command = self.program(weir_binary());
+        command
+            .env("WEIR_BUS__SOCKET", self.path("weir.sock"))
+            .args(arguments);
+        command
+    }
+
+    /// A program in the test's own folder, with little of the test's environment.
+    fn program(&self, path: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(path);
         command.env_clear();
         for name in KEPT_VARIABLES {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
@@ -137,9 +158,7 @@ impl Served {
         command
             .current_dir(self.folder.path())
             .env("HOME", self.folder.path())
-            .env("XDG_CONFIG_HOME", self.path("config"))
-            .env("WEIR_BUS__SOCKET", self.path("weir.sock"))
-            .args(arguments);
+            .env("XDG_CONFIG_HOME", self.path("config"));
         command
     }
 
@@ -171,27 +190,21 @@ impl Served {
     /// If it can't be started.
     #[must_use]
     pub fn start_verb(&self, arguments: &[&str]) -> Verb {
-        let mut child = self
-            .command(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("a verb can be started");
-        let stdout = child.stdout.take().expect("its stdout");
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    // The pipe ends with the test's interest.
-                    break;
-                }
-            }
-        });
-        Verb {
-            child,
-            lines: Some(lines),
-        }
+        Verb::start(self.command(arguments))
+    }
+
+    /// Starts the client in another language: it taps the socket.
+    ///
+    /// # Panics
+    /// If there is no python3.
+    #[must_use]
+    pub fn start_python_tap(&self, arguments: &[&str]) -> Verb {
+        let mut command = self.program("python3");
+        command
+            .arg(repository::root().join("tests/clients/tap.py"))
+            .arg(self.path("weir.sock"))
+            .args(arguments);
+        Verb::start(command)
     }
 
     /// Starts a verb that goes on, and whose output nobody reads: the pipe's other end is closed.
@@ -243,6 +256,26 @@ pub struct Verb {
 }
 
 impl Verb {
+    fn start(mut command: Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let child = command.stderr(Stdio::piped()).spawn();
+        let mut child = child.expect("a verb can be started");
+        let stdout = child.stdout.take().expect("its stdout");
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    // The pipe ends with the test's interest.
+                    break;
+                }
+            }
+        });
+        Self {
+            child,
+            lines: Some(lines),
+        }
+    }
+
     /// Its next line.
     ///
     /// # Panics

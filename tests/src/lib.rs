@@ -7,6 +7,7 @@
 pub mod author;
 pub mod broker;
 pub mod build;
+pub mod buses;
 pub mod daemon;
 pub mod feed;
 pub mod logs;

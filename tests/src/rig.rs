@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use weir::collector::CollectorReport;
-use weir::config::{self, LoadRequest, SlotSettings};
+use weir::config::{self, LoadRequest, SlotSettings, TrustSettings};
 use weir::guests::Guests;
 use weir::pipeline::{Pipeline, PipelineStatus, StartError};
 use weir::sandbox::{
@@ -267,7 +267,10 @@ impl Rig {
     /// # Panics
     /// If the guest is refused, or the slot ends.
     pub fn switch(&self, slot: &str, settings: &SlotSettings) {
-        let guest = self.guests.prepare(slot, settings).expect("a guest");
+        let guest = self
+            .guests
+            .prepare(slot, settings, &TrustSettings::default())
+            .expect("a guest");
         let switched = self.pipeline.slots()[slot].switch(guest);
         let generation = self.runtime.block_on(switched.in_force());
         assert!(generation.is_some(), "{slot} ended");

@@ -1,7 +1,8 @@
-//! Rows for tests: processes that no machine has.
+//! Rows for tests: processes that no machine has, and rows of any kind.
 
-use weir_bus::event::ProcessEvent;
-use weir_bus::{CollectionEvent, Timestamp};
+use serde_json::{Map, Value};
+use weir_bus::event::{FieldSpec, ProcessEvent};
+use weir_bus::{CollectionEvent, Kind, Timestamp};
 
 /// When all of these processes started: some day in 2001.
 const STARTED: Timestamp = Timestamp(1_000_000_000_000_000_000);
@@ -27,6 +28,20 @@ pub fn processes(first: u32, count: u32) -> Vec<ProcessEvent> {
     (first..first + count)
         .map(|pid| process(pid, &format!("p{pid}")))
         .collect()
+}
+
+/// A row of a kind as JSON, each field with what `value` says of it.
+#[must_use]
+pub fn row_of(kind: Kind, value: impl Fn(&FieldSpec) -> Value) -> Map<String, Value> {
+    // What the publisher doesn't say.
+    let stamped = ["source", "sequence"];
+    let fields = kind.fields().iter();
+    let said = fields.filter(|field| !stamped.contains(&field.name));
+    let mut row: Map<String, Value> = said
+        .map(|field| (field.name.to_owned(), value(field)))
+        .collect();
+    row.insert("kind".to_owned(), kind.as_str().into());
+    row
 }
 
 /// The pids of the processes among these events, in their order.

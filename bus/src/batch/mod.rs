@@ -273,12 +273,22 @@ impl Batch {
         Ok(self.0.frames.get_or_init(|| frames.into()))
     }
 
-    /// Appends the publish frames of the batch: one, or as many as it takes.
+    /// Whether it neither has rows nor ends a snapshot: nobody needs to hear of it, and no frame may
+    /// carry it.
+    #[inline]
+    pub(crate) fn is_void(&self) -> bool {
+        self.rows() == 0 && !self.header().snapshot.is_some_and(|snapshot| snapshot.last)
+    }
+
+    /// Appends the publish frames of the batch: one, or as many as it takes; none of a void one.
     pub(crate) fn encode_into(
         &self,
         stamp: Stamp<'_>,
         frames: &mut Vec<Bytes>,
     ) -> Result<(), EncodeError> {
+        if self.is_void() {
+            return Ok(());
+        }
         match wire::encode(self, stamp) {
             Ok(frame) => {
                 frames.push(frame);
@@ -291,6 +301,10 @@ impl Batch {
                     let part = records.slice(from, count);
                     let mut header = self.header().clone();
                     header.first_sequence = header.first_sequence.saturating_add(from as u64);
+                    if let Some(snapshot) = &mut header.snapshot {
+                        // Only its last rows end it.
+                        snapshot.last &= from > 0;
+                    }
                     Self::of_records(header, part).encode_into(stamp, frames)?;
                 }
                 Ok(())

@@ -162,21 +162,21 @@ fn publish_header(data: &[u8]) {
 pub fn batch(data: &[u8]) {
     let frames = Bytes::copy_from_slice(data);
     joined(&frames);
-    let Some(batch) = decoded(frames) else {
+    let Some(batch) = decoded(&frames) else {
         return;
     };
     let Ok(sent) = encode(&batch, Stamp::Deliver(SOURCE)) else {
         return;
     };
-    let again = decoded(sent.clone()).expect("what was read and sent on can be read");
+    let again = decoded(&sent).expect("what was read and sent on can be read");
     assert_eq!(again.header(), batch.header());
     assert_eq!(again.records(), batch.records());
     let sent_again = encode(&again, Stamp::Deliver(SOURCE)).expect("and sent on");
     assert_eq!(sent_again, sent);
 }
 
-fn decoded(frames: Bytes) -> Option<Batch> {
-    let wire = WireBatch::of_frames(&Arc::from(SOURCE), &frames).ok()?;
+fn decoded(frames: &Bytes) -> Option<Batch> {
+    let wire = WireBatch::of_frames(&Arc::from(SOURCE), frames).ok()?;
     let batch = wire.decode().ok()?;
     assert_eq!(batch.rows(), wire.rows());
     for row in 0..batch.rows() {

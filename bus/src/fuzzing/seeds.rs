@@ -8,7 +8,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::*;
-use crate::event::{CollectionEvent, FieldType, Kind};
+use crate::batch::BatchHeader;
+use crate::event::{CollectionEvent, FieldType, Kind, Timestamp};
 use crate::wire::{
     VERSION, WireComparison, WireLiteral, WirePolicy, control_frame, frame_with_payload,
 };
@@ -143,6 +144,13 @@ fn publish(kind: Kind, rows: u64, first: u64) -> Bytes {
     let events: Vec<_> = (0..rows).map(row).collect();
     let topic = crate::topic::of_event(kind, "seed");
     let batch = Batch::of_events(topic, SOURCE, first, &events).unwrap();
+    // The same bytes whenever they are made.
+    let header = BatchHeader {
+        opened: Timestamp(1),
+        closed: Timestamp(2),
+        ..batch.header().clone()
+    };
+    let batch = Batch::new(header, batch.records().columns().to_vec()).unwrap();
     encode(&batch, Stamp::Broker).unwrap()
 }
 

@@ -54,6 +54,8 @@ pub trait EventBus: fmt::Debug + Send + Sync {
     /// batch, and at most for the longest of their deadlines. The batches of one publisher reach each
     /// subscriber in the order of these calls, if they aren't made from several threads at once.
     ///
+    /// A batch without rows goes nowhere and counts nowhere, but for one that ends a snapshot.
+    ///
     /// # Errors
     ///
     /// [`PublishError`], and then no subscriber got the batch.
@@ -118,7 +120,8 @@ fn next_id() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// What became of a batch that was published. All 0 where it goes over a socket: nobody knows yet.
+/// What became of a batch that was published. All 0 where it goes over a socket: nobody knows yet; and
+/// where it went nowhere.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Receipt {
     /// Its number on this bus, from 1. A subscriber's batches come with rising positions; only one that

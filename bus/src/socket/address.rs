@@ -95,6 +95,7 @@ impl Address {
             .create_tokio()
             .map_err(io("can't listen"))?;
         set_group(path, group).map_err(io("can't give it to the group of `bus.group`"))?;
+        set_mode(path).map_err(io("its mode can't be set"))?;
         Ok((
             Self {
                 path: path.to_owned(),
@@ -195,7 +196,8 @@ fn open_lock(path: &Path) -> io::Result<File> {
         .write(true)
         .create(true)
         .truncate(false)
-        .mode(0o644)
+        // Who may open it may lock it, and so keep the daemon from starting.
+        .mode(0o600)
         .custom_flags(libc::O_NOFOLLOW)
         .open(path)
 }
@@ -242,6 +244,33 @@ fn with_mode(options: ListenerOptions<'_>) -> ListenerOptions<'_> {
 #[cfg(not(unix))]
 fn with_mode(options: ListenerOptions<'_>) -> ListenerOptions<'_> {
     options
+}
+
+/// Binding leaves off what the process's umask takes away, the group's right to connect most of all.
+///
+/// By the descriptor of what stands there, never by its name: who can write in the folder could put a link
+/// there in between, and have another file opened to the group.
+#[cfg(target_os = "linux")]
+fn set_mode(path: &Path) -> io::Result<()> {
+    use std::os::fd::AsRawFd as _;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use rustix::fs::{FileType, Mode, OFlags};
+
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let socket = rustix::fs::open(path, flags, Mode::empty())?;
+    let stat = rustix::fs::fstat(&socket)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Socket {
+        return Err(io::Error::other("something else stands in its place"));
+    }
+    // Descriptors that only name a file take no `fchmod`; their entry does.
+    let entry = format!("/proc/self/fd/{}", socket.as_raw_fd());
+    std::fs::set_permissions(entry, std::fs::Permissions::from_mode(SOCKET_MODE.into()))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn set_mode(_path: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(unix)]

@@ -20,8 +20,32 @@ pub struct Peer {
 /// What the kernel writes for an id that has no number in this user namespace: nobody at all.
 const UNMAPPED_ID: u32 = u32::MAX;
 
-/// Also what a user namespace shows for ids that it doesn't know (`/proc/sys/kernel/overflowuid`).
+/// What a user namespace shows for every id that it doesn't know (`/proc/sys/kernel/overflowuid`), and on the
+/// host itself the user and group of nobody.
 const OVERFLOW_ID: u32 = 65_534;
+
+/// Whether an id says who somebody is. Named attack: in a container whose user namespace maps a few ids, all
+/// strangers from outside look like `nobody`, and would have what a rule gives that one.
+fn is_somebody(id: u32) -> bool {
+    id != UNMAPPED_ID && (id != OVERFLOW_ID || knows_all_ids())
+}
+
+#[cfg(target_os = "linux")]
+fn knows_all_ids() -> bool {
+    use std::sync::OnceLock;
+
+    /// `user_namespaces(7)`: the map of who is in no namespace of its own, or in one that maps all.
+    const ALL: [&str; 3] = ["0", "0", "4294967295"];
+    static KNOWS: OnceLock<bool> = OnceLock::new();
+    let maps_all =
+        |path: &str| std::fs::read_to_string(path).is_ok_and(|map| map.split_whitespace().eq(ALL));
+    *KNOWS.get_or_init(|| maps_all("/proc/self/uid_map") && maps_all("/proc/self/gid_map"))
+}
+
+#[cfg(not(target_os = "linux"))]
+const fn knows_all_ids() -> bool {
+    true
+}
 
 impl Peer {
     /// Asks the kernel.
@@ -30,11 +54,11 @@ impl Peer {
     /// If it doesn't answer.
     pub(super) fn of(stream: &Stream) -> io::Result<Self> {
         let credentials = stream.peer_creds()?;
-        let mapped = |id: Option<u32>| id.filter(|&id| id != UNMAPPED_ID);
+        let mapped = |id: Option<u32>| id.filter(|&id| is_somebody(id));
         let uid = mapped(credentials.euid());
         let mut groups: Vec<u32> = mapped(credentials.egid()).into_iter().collect();
         groups.extend(groups_of(stream, &credentials));
-        groups.retain(|&group| group != UNMAPPED_ID && group != OVERFLOW_ID);
+        groups.retain(|&group| is_somebody(group));
         groups.sort_unstable();
         groups.dedup();
         Ok(Self {

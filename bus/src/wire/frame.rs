@@ -328,7 +328,12 @@ impl Layout {
 /// Writes prefix, header and the zeros up to the payload.
 ///
 /// The header must be below 64 KiB and the frame within `FRAME_BYTES_MAX`: who calls has checked.
-pub(super) fn put_head(out: &mut BytesMut, frame_type: FrameType, header: &[u8], layout: &Layout) {
+pub(super) fn put_head(
+    out: &mut impl BufMut,
+    frame_type: FrameType,
+    header: &[u8],
+    layout: &Layout,
+) {
     let length = u32::try_from(layout.bytes.saturating_sub(LENGTH_BYTES)).unwrap_or(u32::MAX);
     out.put_u32_le(length);
     out.put_u8(frame_type as u8);
@@ -389,13 +394,24 @@ pub(super) fn header_bytes<H: Serialize>(
     Ok(bytes)
 }
 
-/// Appends the head of a deliver frame whose payload of `payload_bytes`, whole publish frames, follows.
-///
-/// A source's name is bounded by its config or made by the broker, so that the header always fits.
-pub(crate) fn put_deliver(out: &mut BytesMut, header: &super::Deliver<'_>, payload_bytes: usize) {
-    let Ok(header) = header_bytes(FrameType::Deliver, header) else {
-        return;
+/// Bytes of a deliver frame's header at most: two numbers and a source's name, which is bounded by the
+/// config or made by the broker.
+const DELIVER_HEADER_BYTES_MAX: usize = 512;
+
+/// Appends the head of a deliver frame whose payload of `payload_bytes`, whole publish frames, follows;
+/// false, and nothing, where the source's name is too long for one.
+#[must_use]
+pub(crate) fn put_deliver(
+    out: &mut impl BufMut,
+    header: &super::Deliver<'_>,
+    payload_bytes: usize,
+) -> bool {
+    // On the stack: one is made for every batch that goes out.
+    let mut room = [0; DELIVER_HEADER_BYTES_MAX];
+    let Ok(header) = postcard::to_slice(header, &mut room) else {
+        return false;
     };
     let layout = Layout::of(header.len(), |_| payload_bytes);
-    put_head(out, FrameType::Deliver, &header, &layout);
+    put_head(out, FrameType::Deliver, header, &layout);
+    true
 }

@@ -22,7 +22,8 @@ pub use header::{
     Subscribed, Unsubscribe, Welcome, WireComparison, WireLiteral, WirePolicy, decode_header,
 };
 pub use publish::{
-    DecodeError, EncodeError, PUBLISH_BYTES_MAX, PublishError, PublishFrame, Stamp, encode,
+    CheckedTable, DecodeError, EncodeError, PUBLISH_BYTES_MAX, PublishError, PublishFrame, Stamp,
+    encode,
 };
 pub use run::{RUN_BYTES_MAX, RunBuilder, WireBatch};
 

@@ -183,6 +183,43 @@ pub fn encode(batch: &Batch, stamp: Stamp<'_>) -> Result<Bytes, EncodeError> {
     Ok(out.freeze())
 }
 
+/// The table of lengths that was checked last, of one connection: frames that follow each other are alike,
+/// and comparing a table takes a fifth of the time that checking it does.
+#[derive(Debug, Default)]
+pub struct CheckedTable {
+    kind: Option<Kind>,
+    rows: usize,
+    payload_bytes: usize,
+    alignment: usize,
+    lengths: Vec<u8>,
+    says_source: bool,
+}
+
+impl CheckedTable {
+    #[inline]
+    fn is_of(&self, frame: &PublishFrame<'_>, payload_bytes: usize, alignment: usize) -> bool {
+        self.kind == Some(frame.kind)
+            && self.rows == frame.rows
+            && self.payload_bytes == payload_bytes
+            && self.alignment == alignment
+            && self.lengths == frame.lengths
+    }
+
+    fn remember(
+        &mut self,
+        frame: &PublishFrame<'_>,
+        payload_bytes: usize,
+        alignment: usize,
+        says_source: bool,
+    ) {
+        self.kind = Some(frame.kind);
+        (self.rows, self.payload_bytes) = (frame.rows, payload_bytes);
+        (self.alignment, self.says_source) = (alignment, says_source);
+        self.lengths.clear();
+        self.lengths.extend_from_slice(frame.lengths);
+    }
+}
+
 /// The head of a publish frame, read and checked, its columns' lengths too.
 #[derive(Debug, Clone)]
 pub struct PublishFrame<'a> {
@@ -216,12 +253,33 @@ impl<'a> PublishFrame<'a> {
         payload_bytes: usize,
         alignment: usize,
     ) -> Result<Self, PublishError> {
-        let frame = Self::read_head(header)?;
-        let check = frame.check(payload_bytes, alignment)?;
-        Ok(Self {
-            says_source: check,
-            ..frame
-        })
+        Self::read_like(
+            &mut CheckedTable::default(),
+            header,
+            payload_bytes,
+            alignment,
+        )
+    }
+
+    /// As [`PublishFrame::read`], of a frame that follows others: where its table is that of the last
+    /// frame, with as many rows in as large a payload, the answer of the check is the same too.
+    ///
+    /// # Errors
+    /// If the frame lies.
+    #[inline]
+    pub fn read_like(
+        last: &mut CheckedTable,
+        header: &'a [u8],
+        payload_bytes: usize,
+        alignment: usize,
+    ) -> Result<Self, PublishError> {
+        let mut frame = Self::read_head(header)?;
+        if !last.is_of(&frame, payload_bytes, alignment) {
+            let says_source = frame.check(payload_bytes, alignment)?;
+            last.remember(&frame, payload_bytes, alignment, says_source);
+        }
+        frame.says_source = last.says_source;
+        Ok(frame)
     }
 
     fn read_head(header: &'a [u8]) -> Result<Self, PublishError> {

@@ -138,6 +138,8 @@ fn join(header: BatchHeader, batches: &[Batch]) -> Result<Batch, DecodeError> {
 #[derive(Debug)]
 pub struct RunBuilder {
     source: Arc<str>,
+    /// The topic of the last batch: those that follow it mostly have the same.
+    topic: Option<Topic>,
     /// What is open.
     open: Option<WireBatch>,
     /// Its frames. A vector of its own for each, so that no batch keeps the bytes of another alive.
@@ -150,6 +152,7 @@ impl RunBuilder {
     pub fn new(source: Arc<str>) -> Self {
         Self {
             source,
+            topic: None,
             open: None,
             bytes: Vec::new(),
         }
@@ -197,11 +200,10 @@ impl RunBuilder {
         Ok((self.finish(), alone))
     }
 
-    fn header(&self, frame: &PublishFrame<'_>) -> Result<BatchHeader, PublishError> {
-        // The topic's text is shared by the batches that follow each other.
-        let topic = match &self.open {
-            Some(open) if open.header.topic.as_str() == frame.topic => open.header.topic.clone(),
-            _ => Topic::parse(frame.topic)?,
+    fn header(&mut self, frame: &PublishFrame<'_>) -> Result<BatchHeader, PublishError> {
+        let topic = match &self.topic {
+            Some(topic) if topic.as_str() == frame.topic => topic.clone(),
+            _ => self.topic.insert(Topic::parse(frame.topic)?).clone(),
         };
         Ok(BatchHeader {
             kind: frame.kind,

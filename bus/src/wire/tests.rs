@@ -7,8 +7,9 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::batch::Batch;
+use crate::batch::{Batch, Snapshot};
 use crate::event::{CollectionEvent, FieldSpec, FieldType, Kind};
+use crate::topic::Topic;
 
 fn text() -> impl Strategy<Value = Value> {
     prop_oneof![
@@ -179,7 +180,7 @@ fn the_end_of_a_snapshot_may_have_no_rows_and_nothing_else() {
         received(&sent, "here").map(|batches| batches.len()),
         Err("a batch without rows that doesn't end a snapshot".to_owned())
     );
-    header.snapshot = Some(crate::Snapshot { id: 4, last: true });
+    header.snapshot = Some(Snapshot { id: 4, last: true });
     let last = Batch::new(header, columns).unwrap();
     let back = received(&encode(&last, Stamp::Deliver("here")).unwrap(), "here").unwrap();
     assert_eq!(back[0].rows(), 0);
@@ -316,4 +317,26 @@ fn the_parts_of_a_large_frame_lie_at_multiples_of_64() {
     assert_eq!(read.prefix().payload_offset() % ALIGNMENT_LARGE, 0);
     assert_eq!(frame.len() % ALIGNMENT_LARGE, 0);
     assert!(PublishFrame::of(&read).is_ok());
+}
+
+#[test]
+fn a_batch_of_several_frames_ends_its_snapshot_with_the_last() {
+    let text = "x".repeat(3 << 20);
+    let row = json!({"kind": "inventory", "item": text});
+    let row = serde_json::from_value::<CollectionEvent>(row).unwrap();
+    let topic = Topic::parse("events.inventory.item").unwrap();
+    let rows = [row.clone(), row.clone(), row.clone(), row];
+    let batch = Batch::of_events(topic, "there", 7, &rows).unwrap();
+    for last in [false, true] {
+        let batch = batch.in_snapshot(Snapshot { id: 1, last });
+        let frames = batch.frames().unwrap().iter();
+        let found: Vec<_> = frames
+            .map(|bytes| {
+                let frame = Frame::read(bytes).unwrap().unwrap();
+                let publish = PublishFrame::of(&frame).unwrap();
+                (publish.first_sequence, publish.snapshot.unwrap().last)
+            })
+            .collect();
+        assert_eq!(found, [(7, false), (9, last)]);
+    }
 }

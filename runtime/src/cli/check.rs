@@ -9,12 +9,14 @@ pub(super) fn check(global: &Global) -> Result<ExitCode, Failure> {
     logs::start(&loaded.config.log)?;
     let guests = guests(&loaded.config)?;
     let prepared = guests
-        .prepare_all(&loaded.config.slots)
+        .prepare_all(&loaded.config)
         .map_err(|error| Failure::Usage(error.located(&loaded.provenance)))?;
     for (slot, guest) in &prepared {
         let (name, version) = &guest.description;
+        let signed = guest.signed_by.as_ref();
+        let signed = signed.map_or_else(String::new, |signer| format!(", signed by {signer}"));
         println!(
-            "slots.{slot}: {} {name} {version}, {}, sha256 {}",
+            "slots.{slot}: {} {name} {version}, {}, sha256 {}{signed}",
             guest.world.as_str(),
             guest.module,
             guest.digest

@@ -1,7 +1,6 @@
 //! What the verbs share that talk to a running daemon: where its socket is, the connection, and what
 //! ends them.
 
-use std::future::Future;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use weir_bus::socket::{BrokerClient, ClientError, ClientOptions};
 use weir_bus::{Topic, TopicPattern};
 
 use super::{Failure, Global, logs};
+use crate::config::{LogFormat, LogSettings};
 
 /// The longest pause between two attempts to connect: somebody looks at the terminal.
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
@@ -36,8 +36,14 @@ pub(super) fn session(
     verb: &str,
     work: impl AsyncFnOnce(&BrokerClient) -> Result<ExitCode, Failure>,
 ) -> Result<ExitCode, Failure> {
-    let config = global.load()?.config;
-    let socket = arguments.socket.clone().unwrap_or(config.bus.socket);
+    let (socket, log) = match (&arguments.socket, global.load()) {
+        // With a socket there is nothing to learn from a config that this user may not read.
+        (Some(socket), Err(_)) if global.says_nothing() => (socket.clone(), default_log()),
+        (socket, loaded) => {
+            let config = loaded?.config;
+            (socket.clone().unwrap_or(config.bus.socket), config.log)
+        }
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -47,9 +53,16 @@ pub(super) fn session(
         options.backoff_max = BACKOFF_MAX;
         let client = BrokerClient::connect(options).await?;
         // Not before: without a daemon there is one line to say, and it is the error.
-        logs::start(&config.log)?;
+        logs::start(&log)?;
         work(&client).await
     })
+}
+
+fn default_log() -> LogSettings {
+    LogSettings {
+        level: "info".to_owned(),
+        format: LogFormat::Text,
+    }
 }
 
 /// What the command line asks for wrongly is usage: 2. The rest has failed: 1.
@@ -109,11 +122,9 @@ impl Stop {
 }
 
 /// Waits for the end of a time that may be none. Cancel safe.
-pub(super) fn until(end: Option<tokio::time::Instant>) -> impl Future<Output = ()> {
-    async move {
-        match end {
-            Some(end) => tokio::time::sleep_until(end).await,
-            None => std::future::pending().await,
-        }
+pub(super) async fn until(end: Option<tokio::time::Instant>) {
+    match end {
+        Some(end) => tokio::time::sleep_until(end).await,
+        None => std::future::pending().await,
     }
 }

@@ -196,6 +196,14 @@ fn done(global: &Global, verb: &Verb) -> Result<ExitCode, Failure> {
 }
 
 impl Global {
+    /// Whether no flag is about the config.
+    fn says_nothing(&self) -> bool {
+        self.config.is_none()
+            && self.set.is_empty()
+            && self.log.is_none()
+            && self.log_format.is_none()
+    }
+
     /// The flags that are keys of the config.
     fn flags(&self) -> Result<Vec<(String, String)>, Failure> {
         let mut flags = Vec::new();

@@ -221,15 +221,24 @@ impl Publisher<'_> {
         for refused in &flushed.refusals {
             eprintln!("refused: {refused}");
         }
+        // The broker counts by connection.
+        let answered = flushed.published_rows.saturating_add(flushed.refused_rows);
+        let unanswered = match self.sequence.saturating_sub(answered) {
+            0 => String::new(),
+            rows => format!(
+                ", {rows} sent before the connection was lost: nobody says what became of them"
+            ),
+        };
         eprintln!(
-            "{} rows published to {}, {} refused, {} bad",
+            "{} rows published to {}, {} refused, {} bad{unanswered}",
             flushed.published_rows, self.topic, flushed.refused_rows, self.bad
         );
-        let lost = self.sequence - flushed.published_rows.min(self.sequence);
-        Ok(if lost == 0 && self.bad == 0 {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        })
+        Ok(
+            if flushed.published_rows == self.sequence && self.bad == 0 {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            },
+        )
     }
 }

@@ -8,6 +8,7 @@ use super::origin::shown;
 use super::raw::{At, Raw};
 use super::units::{SizeError, parse_size};
 use super::value::Value;
+use crate::trust::PublicKey;
 use serde_json::{Map, Value as Json};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -251,6 +252,10 @@ fn by_rule(rule: TextRule, text: &str) -> Result<String, Problem> {
             Err("not hexadecimal".into())
         }
         TextRule::Sha256 => Ok(text.to_ascii_lowercase()),
+        TextRule::PublicKey => match text.parse::<PublicKey>() {
+            Ok(key) => Ok(key.to_string()),
+            Err(error) => Err(error.to_string().into()),
+        },
         TextRule::Pattern => match TopicPattern::parse(text) {
             Ok(_) => Ok(text.to_owned()),
             Err(error) => Err(shown_whole(&error.to_string()).into()),

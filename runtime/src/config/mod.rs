@@ -43,10 +43,12 @@ pub use provenance::{Known, Provenance, render};
 pub use validated::{
     AccessSettings, BusSettings, CollectorSettings, Config, DeadLetterSettings, Grant, LogFormat,
     LogSettings, MetricsSettings, OnFault, ReplayPace, SandboxSettings, SinkSettings,
-    SlotQueuePolicy, SlotSettings, SourceSettings, SupervisionSettings,
+    SlotQueuePolicy, SlotSettings, SourceSettings, SupervisionSettings, TrustSettings, TrustedKey,
 };
 pub use value::Value;
 pub use weir_bus::pubsub::BusKind;
+
+pub(crate) use keys::name_is_good;
 
 use complete::{Host, SYSTEM_FOLDER, complete};
 use layer::Layered;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 /// How the name of a guest begins that the daemon brings along.
-const BUILT_IN_PREFIX: &str = "builtin:";
+pub(crate) const BUILT_IN_PREFIX: &str = "builtin:";
 
 /// Which component a slot runs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -6,6 +6,7 @@ use super::complete::{entries_of, missing};
 use super::error::ConfigError;
 use super::keys::{Fallback, Found, find, nearest_of};
 use super::layer::{KeyPath, Layered, shown_key};
+use super::names::BUILT_IN_PREFIX;
 use super::origin::{Origin, shown};
 use super::value::Value;
 
@@ -34,6 +35,7 @@ pub(crate) fn check_rules(layered: &mut Layered) {
             &all_guests,
         );
         triggers_exist(layered, slot, &slots);
+        signers_exist(layered, slot);
     }
     socket_path_fits(layered);
     for rule in entries_of(layered, "bus.access") {
@@ -151,6 +153,48 @@ fn triggers_exist(layered: &mut Layered, slot: &KeyPath, slots: &[KeyPath]) {
                 given: format!("\"{trigger}\""),
                 problem: format!("there is no slot of this name{hint}"),
             }
+        })
+        .collect();
+    layered.errors.extend(errors);
+}
+
+fn signers_exist(layered: &mut Layered, slot: &KeyPath) {
+    let path = under(slot, "signed_by");
+    let Some((Value::List(signers), origin)) = layered.get(&path) else {
+        return;
+    };
+    let keys = entries_of(layered, "trust.keys");
+    let names: Vec<&str> = keys
+        .iter()
+        .filter_map(|key| Some(key.get(2)?.as_str()))
+        .collect();
+    let module = layered.get(&under(slot, "module"));
+    let is_built_in = module
+        .and_then(|(module, _)| module.as_text())
+        .is_some_and(|module| module.starts_with(BUILT_IN_PREFIX));
+    let problem = |signer: &String| {
+        if is_built_in {
+            return Some(
+                "a built-in guest is part of the program, and nobody signs it; take it out"
+                    .to_owned(),
+            );
+        }
+        let hint = nearest_of(signer, names.iter().copied()).map_or_else(
+            || "; add it with its public key".to_owned(),
+            |near| format!(", did you mean \"{near}\"?"),
+        );
+        (!names.contains(&signer.as_str()))
+            .then(|| format!("there is no key of this name in trust.keys{hint}"))
+    };
+    let errors: Vec<ConfigError> = signers
+        .iter()
+        .filter_map(|signer| {
+            Some(ConfigError::Conflict {
+                origin: origin.clone(),
+                key: shown_key(&path),
+                given: format!("\"{signer}\""),
+                problem: problem(signer)?,
+            })
         })
         .collect();
     layered.errors.extend(errors);

@@ -7,8 +7,8 @@ use super::error::ConfigError;
 use super::layer::{Layered, Reader};
 use super::origin::{Layer, Origin, shown};
 use super::raw::parse_document;
-use std::fs::File;
-use std::io::{ErrorKind, Read};
+use crate::regular_file::{self, Opened};
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -79,23 +79,22 @@ fn open(path: &Path, as_root: bool) -> Result<String, OpenError> {
             reason,
         }))
     };
-    let file = File::open(path).map_err(|error| match error.kind() {
+    let opened = regular_file::open(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => OpenError::Absent,
         _ => unreadable(error.to_string()),
     })?;
-    let metadata = file
-        .metadata()
-        .map_err(|error| unreadable(error.to_string()))?;
-    if metadata.is_dir() {
-        return Err(unreadable("it is a folder".to_owned()));
-    }
+    let (file, metadata) = match opened {
+        Opened::File(file, metadata) => (file, metadata),
+        // A pipe has its text once, and a config is read again.
+        Opened::Other(what) => return Err(unreadable(format!("it is {what}"))),
+    };
     #[cfg(unix)]
     if as_root {
         use std::os::unix::fs::MetadataExt;
         check_owner(path, metadata.mode(), metadata.uid()).map_err(OpenError::Other)?;
     }
     #[cfg(not(unix))]
-    let _ = as_root;
+    let _ = (as_root, metadata);
     let mut bytes = Vec::new();
     file.take(FILE_BYTES_MAX + 1)
         .read_to_end(&mut bytes)

@@ -7,6 +7,7 @@ use super::limits::Limits;
 use super::names::Module;
 use super::units::duration_as_text;
 use crate::digest::Digest;
+use crate::trust::PublicKey;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -28,6 +29,8 @@ pub struct Config {
     pub supervision: SupervisionSettings,
     /// `[dead_letters]`
     pub dead_letters: DeadLetterSettings,
+    /// `[trust]`
+    pub trust: TrustSettings,
     /// `[metrics]`
     pub metrics: MetricsSettings,
     /// `[log]`
@@ -186,6 +189,25 @@ pub struct DeadLetterSettings {
     pub rotate_files_max: usize,
 }
 
+/// `[trust]`: who must have signed modules.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrustSettings {
+    /// Whether every module that isn't built in must be signed by one of the keys.
+    pub required: bool,
+    /// `[trust.keys.<name>]`, by name.
+    #[serde(default)]
+    pub keys: BTreeMap<String, TrustedKey>,
+}
+
+/// `[trust.keys.<name>]`: a key that modules may be signed with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrustedKey {
+    /// The public key.
+    pub ed25519: PublicKey,
+}
+
 /// `[metrics]`: the daemon's counts as a file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -266,6 +288,8 @@ pub struct SlotSettings {
     /// The digest that the module must have.
     #[serde(default)]
     pub sha256: Option<Digest>,
+    /// The names in [`TrustSettings::keys`] of which one must have signed the module; empty: any.
+    pub signed_by: BTreeSet<String>,
     /// Batches that may wait for the guest.
     pub queue_batches_max: usize,
     /// Bytes that these may keep alive.

@@ -39,7 +39,7 @@ struct Status<'a> {
     pid: u32,
     seconds: f64,
     sources: Vec<SourceLine>,
-    slots: Vec<SlotStatistics>,
+    slots: Vec<SlotLine>,
     bus: BusStatistics,
     broker: Option<BrokerStatus>,
 }
@@ -63,6 +63,22 @@ struct SourceLine {
     in_flight: u64,
     #[serde(flatten)]
     counts: SourceCounts,
+}
+
+/// A slot with what its thread doesn't know of its guest.
+#[derive(Serialize)]
+struct SlotLine {
+    #[serde(flatten)]
+    statistics: SlotStatistics,
+    signed_by: Option<String>,
+}
+
+fn slot_lines(slots: Vec<SlotStatistics>, reloader: &Reloader) -> Vec<SlotLine> {
+    let line = |statistics: SlotStatistics| SlotLine {
+        signed_by: reloader.signer(&statistics.slot),
+        statistics,
+    };
+    slots.into_iter().map(line).collect()
 }
 
 impl SourceLine {
@@ -90,10 +106,10 @@ impl Desk<'_> {
                 let topics = ControlDesk::new().0.capabilities();
                 asked.answer(&Capabilities::of(topics));
             }
-            Control::Status => asked.answer(&self.status(config)),
+            Control::Status => asked.answer(&self.status(config, reloader)),
             Control::Health => asked.answer(&health.known()),
             Control::Guests => {
-                let slots = self.pipeline.status().slots;
+                let slots = slot_lines(self.pipeline.status().slots, reloader);
                 asked.answer(&serde_json::json!({ "guests": slots }));
             }
             Control::Reload => {
@@ -133,7 +149,7 @@ impl Desk<'_> {
         ))
     }
 
-    fn status<'a>(&self, config: &'a Config) -> Status<'a> {
+    fn status<'a>(&self, config: &'a Config, reloader: &Reloader) -> Status<'a> {
         let status = self.pipeline.status();
         let mut sources: Vec<SourceLine> = status
             .sources
@@ -150,7 +166,7 @@ impl Desk<'_> {
             pid: std::process::id(),
             seconds: self.started.elapsed().as_secs_f64(),
             sources,
-            slots: status.slots,
+            slots: slot_lines(status.slots, reloader),
             bus: status.bus,
             broker: self.pipeline.broker_status(),
         }

@@ -15,6 +15,9 @@ use crate::sink::{Console, Output};
 /// What tells that a file was changed: its time and its size.
 type Trace = Option<(SystemTime, u64)>;
 
+/// Who signed each slot's module.
+type Signers = BTreeMap<String, Option<String>>;
+
 /// Loads the config anew, and switches guests.
 pub(super) struct Reloader {
     config: Config,
@@ -41,6 +44,11 @@ impl Reloader {
             load,
             guests,
         }
+    }
+
+    /// Who signed the module in force in a slot.
+    pub(super) fn signer(&self, slot: &str) -> Option<String> {
+        self.guests.signer(slot)
     }
 
     /// Whether a config file has changed since it was last looked at.
@@ -83,53 +91,62 @@ impl Reloader {
                 restart.join(", ")
             ));
         }
-        let prepared = self.prepare(&loaded, pipeline).await?;
+        let (prepared, signers) = self.prepare(&loaded, pipeline).await?;
         let mut switched = Vec::new();
         for (name, guest) in prepared {
             let Some(slot) = pipeline.slots().get(&name) else {
                 continue;
             };
-            let line = format!("slots.{name} runs {} ({})", guest.module, guest.digest);
+            let signed = guest.signed_by.as_ref();
+            let signed = signed.map_or_else(String::new, |signer| format!(", signed by {signer}"));
+            let line = format!(
+                "slots.{name} runs {} ({}{signed})",
+                guest.module, guest.digest
+            );
             if slot.switch(guest).in_force().await.is_none() {
                 return Err(format!("slots.{name} ended meanwhile"));
             }
             switched.push(line);
         }
         self.config = loaded.config;
+        self.guests.note_signers(signers);
         Ok(switched)
     }
 
-    /// Prepares every guest that is not the one in force: all or none.
+    /// Prepares every guest that is not the one in force: all or none. Every module is judged anew, as
+    /// the keys may have changed; answers who signed each, too.
     async fn prepare(
         &self,
         new: &Loaded,
         pipeline: &Pipeline,
-    ) -> Result<Vec<(String, Prepared)>, String> {
+    ) -> Result<(Vec<(String, Prepared)>, Signers), String> {
         let (guests, old) = (Arc::clone(&self.guests), self.config.slots.clone());
         let (slots, provenance) = (new.config.slots.clone(), new.provenance.clone());
+        let trust = new.config.trust.clone();
         let preparing = tokio::task::spawn_blocking(move || {
             let fresh = slots.iter().map(|(name, settings)| {
                 let prepared = guests
-                    .prepare(name, settings)
+                    .prepare(name, settings, &trust)
                     .map_err(|error| error.located(&provenance))?;
                 Ok((name.clone(), settings.clone(), prepared))
             });
             fresh.collect::<Result<Vec<_>, String>>()
         });
         let prepared = preparing.await.map_err(|error| error.to_string())??;
-        let mut changed = Vec::new();
+        let (mut changed, mut signers) = (Vec::new(), Signers::new());
         for (name, settings, guest) in prepared {
             let Some(slot) = pipeline.slots().get(&name) else {
                 continue;
             };
             slot.fits(&guest)
                 .map_err(|why| format!("slots.{name}: {why}"))?;
+            signers.insert(name.clone(), guest.signed_by.clone());
             let is_same = old.get(&name) == Some(&settings) && slot.digest() == Some(guest.digest);
             if !is_same {
                 changed.push((name, guest));
             }
         }
-        Ok(changed)
+        Ok((changed, signers))
     }
 }
 
@@ -145,6 +162,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
                     settings: new.settings.clone(),
                     grants: new.grants.clone(),
                     sha256: new.sha256,
+                    signed_by: new.signed_by.clone(),
                     limits: new.limits.clone(),
                     ..settings.clone()
                 };

@@ -23,6 +23,7 @@ mod prepare;
 mod wants;
 mod wasi;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -41,7 +42,7 @@ pub use host::Inspect;
 pub use inspect_component::{Interfaces, Shape, ShapeError, World};
 pub use instance::{Cost, Instance, Memory};
 pub use limits::Limit;
-pub use module::{DEFAULT_CONFIG, Module, ModuleError, ModuleFolders};
+pub use module::{DEFAULT_CONFIG, Demand, Module, ModuleError, ModuleFolders};
 
 use crate::digest::Digest;
 pub use prepare::{PrepareError, Prepared, Source};
@@ -52,6 +53,7 @@ use host::StateStore;
 use limits::MemoryBudget;
 
 use crate::config::{Grant, Limits, Module as ModuleName};
+use crate::trust::Trust;
 
 /// What a sandbox is made of.
 #[derive(Clone, Debug)]
@@ -77,6 +79,10 @@ pub struct GuestOrder {
     pub module: ModuleName,
     /// What the module's SHA-256 must be.
     pub sha256: Option<Digest>,
+    /// Whom to trust with modules.
+    pub trust: Arc<Trust>,
+    /// Which of the keys must have signed the module; empty: any.
+    pub signed_by: BTreeSet<String>,
     /// The guest's settings, a JSON object.
     pub settings: String,
     /// Imports granted by name.
@@ -99,6 +105,8 @@ impl Default for GuestOrder {
             slot: String::new(),
             module: ModuleName::from(String::new()),
             sha256: None,
+            trust: Arc::default(),
+            signed_by: BTreeSet::new(),
             settings: "{}".to_owned(),
             grants: vec![Grant::Log],
             limits: Limits::default(),

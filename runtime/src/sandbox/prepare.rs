@@ -11,12 +11,13 @@ use super::host::{self, LogGate};
 use super::inspect_component::{self, Shape, ShapeError, World};
 use super::instance::Instance;
 use super::limits::{Armed, Limit};
-use super::module::{Module, ModuleError};
+use super::module::{Demand, Module, ModuleError};
 use super::mould::Mould;
 use super::wants::Wants;
 use super::{GuestOrder, Sandbox, wasi};
 use crate::config::Limits;
 use crate::digest::Digest;
+use crate::trust::TrustError;
 
 /// Why a guest can't be put into a slot. Each is one line.
 #[derive(Debug, thiserror::Error)]
@@ -79,10 +80,16 @@ pub enum PrepareError {
 impl PrepareError {
     /// The key of the slot's config that says what is wrong here.
     #[must_use]
-    pub const fn key(&self) -> &'static str {
+    pub fn key(&self) -> &'static str {
         match self {
             Self::Link { .. } => "grants",
             Self::Init { .. } => "settings",
+            Self::Module(ModuleError::PinMismatch { .. }) => "sha256",
+            Self::Module(ModuleError::Trust(error))
+                if matches!(**error, TrustError::NotAsked { .. }) =>
+            {
+                "signed_by"
+            }
             Self::Module(_)
             | Self::Shape { .. }
             | Self::Compile { .. }
@@ -103,6 +110,8 @@ pub struct Prepared {
     pub world: World,
     /// The digest of its module.
     pub digest: Digest,
+    /// Which key of the config has signed it.
+    pub signed_by: Option<String>,
     /// The module as the config names it.
     pub module: String,
     /// The guest's own name and version.
@@ -161,11 +170,15 @@ impl Sandbox {
     /// # Errors
     /// If any step fails; the error is one line that says what would be right.
     pub fn prepare(&self, order: &GuestOrder) -> Result<Prepared, PrepareError> {
-        let module = self.folders.read(
-            &order.module.to_string(),
-            order.limits.component_bytes_max,
-            order.sha256.as_ref(),
-        )?;
+        let demand = Demand {
+            sha256: order.sha256.as_ref(),
+            trust: &order.trust,
+            signed_by: &order.signed_by,
+        };
+        let bytes_max = order.limits.component_bytes_max;
+        let module = self
+            .folders
+            .read(&order.module.to_string(), bytes_max, &demand)?;
         self.prepare_module(order, &module)
     }
 
@@ -183,6 +196,7 @@ impl Sandbox {
         Ok(Prepared {
             world,
             digest: module.digest,
+            signed_by: module.signed_by.clone(),
             module: module.name.clone(),
             instance,
             wants,

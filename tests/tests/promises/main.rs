@@ -13,3 +13,4 @@ mod pipeline;
 mod socket;
 mod sources;
 mod supervision;
+mod trust;

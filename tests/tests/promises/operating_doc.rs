@@ -11,11 +11,12 @@ const KEYS: (&str, &str) = ("<!-- keys: ", "<!-- end of keys -->");
 const BLESS: &str = "WEIR_BLESS";
 
 /// What can be printed by a run, by path; its errors and its log.
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 7] = [
     "runtime/src",
     "host-sources/src",
     "bus/src/batch",
     "bus/src/pubsub",
+    "bus/src/socket",
     "bus/src/topic",
     "bus/src/event",
 ];

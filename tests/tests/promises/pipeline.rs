@@ -34,7 +34,7 @@ fn traps(every: u32) -> String {
     format!("{{ do = \"trap\", names = {names:?} }}")
 }
 
-fn start(config: String) -> Rig {
+fn start(config: &str) -> Rig {
     // More batches break a guest here than any healthy one's.
     let supervision = "[supervision]\nquarantine_faults = 10000\n";
     let started = Setup::new(format!("{supervision}{config}")).start();
@@ -108,7 +108,7 @@ fn both_laws_hold_under_load_with_faults_and_with_queues_that_drop() {
             ),
             slot("finds", "stage", r#"{ do = "find" }"#, &narrow),
         ];
-        let rig = start(config.concat());
+        let rig = start(&config.concat());
         send_all(&rig);
         let finished = rig.finish();
         assert_source_law(&finished);
@@ -154,7 +154,7 @@ fn both_laws_hold_at_every_moment_and_not_only_at_the_end() {
             "queue_batches_max = 2",
         ),
     ];
-    let rig = start(config.concat());
+    let rig = start(&config.concat());
     send_all(&rig);
     let looked = AtomicBool::new(false);
     rig.wait_until("all rows are through", |rig, _| {
@@ -200,7 +200,7 @@ fn rows_come_out_in_the_order_in_which_they_went_in() {
             "queue_policy = \"block\"\nblock_deadline = \"10s\"",
         ),
     ];
-    let rig = start(config.concat());
+    let rig = start(&config.concat());
     send_all(&rig);
     let finished = rig.finish();
     let expected: Vec<u32> = (1..=BATCHES * ROWS).collect();
@@ -231,7 +231,7 @@ fn draining_loses_nothing_that_was_sent() {
             block,
         ),
     ];
-    let rig = start(config.concat());
+    let rig = start(&config.concat());
     for batch in 0..20 {
         rig.send(rows::processes(batch * ROWS + 1, ROWS));
     }
@@ -264,7 +264,7 @@ fn what_a_guest_says_of_its_rows_is_what_happens_to_them() {
     ] {
         let settings = format!("{{ do = \"{does}\", name = \"p2\" }}");
         let more = format!("on_fault = \"{on_fault}\"");
-        let rig = start(slot("says", "filter", &settings, &more));
+        let rig = start(&slot("says", "filter", &settings, &more));
         rig.send(rows::processes(1, 4));
         rig.send(rows::processes(5, 4));
         let finished = rig.finish();
@@ -285,7 +285,7 @@ fn what_a_guest_says_of_its_rows_is_what_happens_to_them() {
 #[test]
 fn a_guest_is_switched_between_two_batches_and_no_row_is_lost() {
     let old = slot("switches", "filter", r#"{ do = "answer" }"#, "");
-    let rig = start(old);
+    let rig = start(&old);
     for batch in 0..BATCHES {
         rig.send(rows::processes(batch * ROWS + 1, ROWS));
         if batch % 50 == 25 {
@@ -336,7 +336,7 @@ fn a_guest_is_switched_between_two_batches_and_no_row_is_lost() {
 
 #[test]
 fn a_gap_stands_where_rows_were_dropped_and_says_how_many() {
-    let rig = start(slot("keeps", "filter", r#"{ do = "answer" }"#, ""));
+    let rig = start(&slot("keeps", "filter", r#"{ do = "answer" }"#, ""));
     let limits = weir_bus::pubsub::QueueLimits {
         items_max: 3,
         bytes_max: 1 << 20,

@@ -4,31 +4,37 @@
 //! nothing is published, subscribed or asked that its rights don't allow.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use interprocess::local_socket::tokio::Stream as Socket;
 use tokio::io::{ReadHalf, WriteHalf};
-use tokio::sync::Notify;
 
-use super::super::access::{Denied, Rights};
+use super::super::access::Denied;
 use super::super::reader::{FrameReader, Piece};
 use super::super::{NAME_BYTES_MAX, Peer, bounded};
+use super::House;
 use super::ingress::Entrance;
-use super::outgoing::{self, Outgoing};
-use super::{ConnectionStatus, House, Refusal};
+use super::outgoing;
 use crate::count::DropReason;
 use crate::pubsub::PublisherId;
 use crate::topic::Topic;
 use crate::wire::{
-    ErrorFrame, FRAME_BYTES_MAX, FrameError, FrameType, Goodbye, Hello, LARGE_FRAME_BYTES,
-    PUBLISH_BYTES_MAX, Ping, Pong, PublishError, PublishFrame, Reply, Request, RunBuilder,
-    Subscribe, Unsubscribe, VERSION, Welcome, WireBatch, control_frame, decode_header,
-    frame_with_payload,
+    CheckedTable, ErrorFrame, FRAME_BYTES_MAX, FrameType, Hello, LARGE_FRAME_BYTES,
+    PUBLISH_BYTES_MAX, Ping, Pong, PublishError, PublishFrame, Request, RunBuilder, Subscribe,
+    Unsubscribe, VERSION, Welcome, WireBatch, decode_header,
 };
 
+mod fault;
+mod request;
+mod shared;
 mod subscription;
+
+pub(super) use shared::Shared;
+
+use fault::{End, Fault, last_words};
+use shared::EntranceBox;
 
 /// How long a peer may take for its first word: who connects and says nothing holds a place.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,145 +42,8 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the last answers may take to go out.
 const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Questions of one connection that may be open.
-const REQUESTS_MAX: u32 = 16;
-
 /// What is read of one connection before the others have their turn.
 const TURN_BYTES: usize = 64 << 10;
-
-/// A question waits at most so long, whatever it says.
-const REQUEST_DEADLINE_MAX: Duration = Duration::from_secs(60);
-
-/// What others may know of a connection.
-#[derive(Debug)]
-pub(super) struct Shared {
-    outgoing: Outgoing,
-    source: Arc<str>,
-    rights: Rights,
-    since: Instant,
-    name: OnceLock<String>,
-    entrance: OnceLock<EntranceBox>,
-    refused_rows: AtomicU64,
-    /// Counts what was read, so that silence is seen.
-    reads: AtomicU64,
-    reads_at_beat: AtomicU64,
-    silent_beats: AtomicU32,
-    pings: AtomicU64,
-    requests: AtomicU32,
-    leaving: AtomicBool,
-    end: Notify,
-}
-
-struct EntranceBox(Arc<dyn Entrance>);
-
-impl std::fmt::Debug for EntranceBox {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Entrance")
-    }
-}
-
-impl Shared {
-    pub(super) fn status(&self) -> ConnectionStatus {
-        let entrance = self.entrance.get();
-        ConnectionStatus {
-            name: self.name.get().cloned().unwrap_or_default(),
-            source: self.source.as_ref().to_owned(),
-            rules: self.rights.rules().to_vec(),
-            subscriptions: self.outgoing.names(),
-            seconds: self.since.elapsed().as_secs_f64(),
-            published: entrance
-                .map(|entrance| entrance.0.counts())
-                .unwrap_or_default(),
-            refused_rows: self.refused_rows.load(Ordering::Relaxed),
-        }
-    }
-
-    /// What is queued goes out, then the connection ends.
-    pub(super) fn say_goodbye(&self) {
-        self.leaving.store(true, Ordering::Relaxed);
-        self.end.notify_one();
-    }
-
-    /// A heartbeat: a ping, or the end where nothing has been heard for too long.
-    pub(super) fn beat(&self, silent_beats_max: u32) {
-        // Nothing comes before the welcome; who says no hello has a limit of its own.
-        if self.name.get().is_none() {
-            return;
-        }
-        let reads = self.reads.load(Ordering::Relaxed);
-        if self.reads_at_beat.swap(reads, Ordering::Relaxed) == reads {
-            if self.silent_beats.fetch_add(1, Ordering::Relaxed) >= silent_beats_max {
-                tracing::info!(source = %self.source, "a connection is silent, and ended");
-                self.end.notify_one();
-                return;
-            }
-        } else {
-            self.silent_beats.store(0, Ordering::Relaxed);
-        }
-        let id = self.pings.fetch_add(1, Ordering::Relaxed);
-        self.answer(FrameType::Ping, &Ping { id });
-    }
-
-    /// Sends a frame without a payload. Who doesn't read the answers to what it sends is cut off: the
-    /// alternative would be memory without a bound.
-    fn answer<H: serde::Serialize>(&self, frame_type: FrameType, header: &H) {
-        if let Ok(frame) = control_frame(frame_type, header)
-            && !self.outgoing.answer(frame)
-        {
-            self.end.notify_one();
-        }
-    }
-}
-
-/// Why a connection ends that its peer didn't end.
-#[derive(Debug, thiserror::Error)]
-enum Fault {
-    #[error(transparent)]
-    Frame(#[from] FrameError),
-    #[error(transparent)]
-    Publish(#[from] PublishError),
-    #[error("protocol version {asked}; this broker speaks {VERSION}")]
-    Version { asked: u16 },
-    #[error("a {found} frame {when}")]
-    Order {
-        found: &'static str,
-        when: &'static str,
-    },
-    #[error("`{0}` is no name for a connection: 1 to {NAME_BYTES_MAX} of A-Z a-z 0-9 _ . -")]
-    Name(String),
-    #[error("no access rule is for {0}; ask for one in `bus.access`")]
-    Nobody(String),
-    #[error("{0} connections are open, no more are allowed (`bus.connections_max`)")]
-    Full(usize),
-    #[error("no hello within {} s", HELLO_TIMEOUT.as_secs())]
-    NoHello,
-    #[error("the stream ended within a frame")]
-    Truncated,
-}
-
-impl Fault {
-    const fn code(&self) -> &'static str {
-        match self {
-            Self::Frame(error) => error.code(),
-            Self::Publish(error) => error.code(),
-            Self::Version { .. } => "version",
-            Self::Order { .. } | Self::NoHello => "order",
-            Self::Name(_) | Self::Truncated => "malformed",
-            Self::Nobody(_) => "denied",
-            Self::Full(_) => "limit",
-        }
-    }
-}
-
-/// How reading ended.
-enum End {
-    /// The peer ended it.
-    Gone,
-    /// It sent what it may not.
-    Fault(Fault),
-    /// This side ends it.
-    Ours,
-}
 
 pub(super) struct Connection {
     house: Arc<House>,
@@ -183,6 +52,7 @@ pub(super) struct Connection {
     publisher: PublisherId,
     entrance: Arc<dyn Entrance>,
     runs: RunBuilder,
+    table: CheckedTable,
     /// The topic that was asked last, and whether it may be published on.
     topic: Option<(Topic, Result<(), Denied>)>,
     /// Rows that were refused of one topic, one after the other: told once for all of them.
@@ -200,22 +70,8 @@ impl Connection {
             }
         };
         let source: Arc<str> = peer.source().into();
-        let shared = Arc::new(Shared {
-            outgoing: Outgoing::default(),
-            source: Arc::clone(&source),
-            rights: house.options.access.rights(&peer),
-            since: Instant::now(),
-            name: OnceLock::new(),
-            entrance: OnceLock::new(),
-            refused_rows: AtomicU64::new(0),
-            reads: AtomicU64::new(0),
-            reads_at_beat: AtomicU64::new(0),
-            silent_beats: AtomicU32::new(0),
-            pings: AtomicU64::new(1),
-            requests: AtomicU32::new(0),
-            leaving: AtomicBool::new(false),
-            end: Notify::new(),
-        });
+        let rights = house.options.access.rights(&peer);
+        let shared = Arc::new(Shared::new(Arc::clone(&source), rights));
         let (mut read, write) = tokio::io::split(socket);
         let refusal = {
             let mut list = house.connections.list();
@@ -243,6 +99,7 @@ impl Connection {
         drop(shared.entrance.set(EntranceBox(Arc::clone(&entrance))));
         let mut connection = Self {
             runs: RunBuilder::new(source),
+            table: CheckedTable::default(),
             house,
             shared,
             peer: Arc::new(peer),
@@ -286,6 +143,7 @@ impl Connection {
             Err(_) => return End::Fault(Fault::NoHello),
         }
         let shared = Arc::clone(&self.shared);
+        let mut ended = std::pin::pin!(shared.end.notified());
         let mut unyielded = 0;
         loop {
             match self.take_all(&mut reader).await {
@@ -301,7 +159,7 @@ impl Connection {
             }
             let filled = tokio::select! {
                 biased;
-                () = shared.end.notified() => return End::Ours,
+                () = &mut ended => return End::Ours,
                 filled = reader.fill(socket) => filled,
             };
             match filled {
@@ -425,7 +283,8 @@ impl Connection {
             .into());
         }
         let payload_bytes = prefix.bytes - prefix.payload_offset();
-        let frame = PublishFrame::read(piece.header(), payload_bytes, prefix.alignment())?;
+        let (table, alignment) = (&mut self.table, prefix.alignment());
+        let frame = PublishFrame::read_like(table, piece.header(), payload_bytes, alignment)?;
         // What observed the rows is this connection: nobody publishes in another's name.
         if frame.says_source {
             return Err(PublishError::ForeignSource.into());
@@ -517,7 +376,7 @@ impl Connection {
             }
             FrameType::Request => {
                 let request: Request = decode_header(frame_type, header)?;
-                self.request(&request, piece.payload());
+                request::request(self, &request, piece.payload());
             }
             FrameType::Ping => {
                 let Ping { id } = decode_header(frame_type, header)?;
@@ -555,124 +414,6 @@ impl Connection {
                 position: 0,
             },
         );
-    }
-
-    fn request(&self, request: &Request, body: &[u8]) {
-        let shared = Arc::clone(&self.shared);
-        let id = request.id;
-        let topic = match self.may_ask(&request.topic) {
-            Ok(topic) => topic,
-            Err(refusal) => return reply(&shared, id, Err(refusal)),
-        };
-        if shared.requests.fetch_add(1, Ordering::Relaxed) >= REQUESTS_MAX {
-            shared.requests.fetch_sub(1, Ordering::Relaxed);
-            let message =
-                format!("{REQUESTS_MAX} requests are open on this connection; wait for one");
-            let code = "limit";
-            return reply(&shared, id, Err(Refusal { code, message }));
-        }
-        let asked = Duration::from_millis(request.deadline_ms.into());
-        let deadline = asked.min(REQUEST_DEADLINE_MAX);
-        let body = trimmed(body).to_vec();
-        let responder = Arc::clone(&self.house.responder);
-        let peer = Arc::clone(&self.peer);
-        tokio::spawn(async move {
-            let answer = responder.respond(&topic, &body, &peer);
-            let answer = tokio::time::timeout(deadline, answer)
-                .await
-                .unwrap_or_else(|_| {
-                    let message = format!("no answer within {} ms", deadline.as_millis());
-                    let code = "deadline";
-                    Err(Refusal { code, message })
-                });
-            shared.requests.fetch_sub(1, Ordering::Relaxed);
-            reply(&shared, id, answer);
-        });
-    }
-
-    fn may_ask(&self, topic: &str) -> Result<Topic, Refusal> {
-        let topic = Topic::parse(topic).map_err(|error| Refusal {
-            code: "invalid",
-            message: error.to_string(),
-        })?;
-        self.shared
-            .rights
-            .check_publish(&topic)
-            .map_err(|denied| Refusal {
-                code: "denied",
-                message: denied.to_string(),
-            })?;
-        Ok(topic)
-    }
-}
-
-/// A body without the zeros that fill up its frame: no JSON text ends with one.
-fn trimmed(body: &[u8]) -> &[u8] {
-    let end = body
-        .iter()
-        .rposition(|&byte| byte != 0)
-        .map_or(0, |last| last + 1);
-    body.get(..end).unwrap_or_default()
-}
-
-fn reply(shared: &Shared, id: u32, answer: Result<Vec<u8>, Refusal>) {
-    let (code, body) = match answer {
-        Ok(body) => ("ok", body),
-        Err(refusal) => {
-            let text = serde_json::Value::from(bounded(&refusal.message));
-            (refusal.code, text.to_string().into_bytes())
-        }
-    };
-    let header = |code: &str| Reply {
-        id,
-        code: code.to_owned(),
-    };
-    let frame = frame_with_payload(FrameType::Reply, &header(code), &body);
-    let frame = frame.or_else(|error| {
-        let text = serde_json::Value::from(format!("the answer is {error}"));
-        frame_with_payload(
-            FrameType::Reply,
-            &header("failed"),
-            text.to_string().as_bytes(),
-        )
-    });
-    if let Ok(frame) = frame
-        && !shared.outgoing.answer(frame)
-    {
-        shared.end.notify_one();
-    }
-}
-
-/// The error or the goodbye that a connection ends with.
-fn last_words(shared: &Shared, end: &End) {
-    match end {
-        End::Gone => {}
-        End::Ours => {
-            let reason = if shared.leaving.load(Ordering::Relaxed) {
-                "the broker ends"
-            } else {
-                "nothing was heard of the client, or it doesn't read its answers"
-            };
-            let reason = reason.to_owned();
-            shared.answer(FrameType::Goodbye, &Goodbye { reason });
-        }
-        End::Fault(fault) => shared.answer(
-            FrameType::Error,
-            &ErrorFrame {
-                code: fault.code().to_owned(),
-                message: bounded(&fault.to_string()),
-                fatal: true,
-                topic: None,
-                rule: matches!(fault, Fault::Nobody(_)).then(|| "none".to_owned()),
-                id: None,
-                rows: 0,
-            },
-        ),
-    }
-    if shared.leaving.load(Ordering::Relaxed) {
-        shared.outgoing.end_when_drained();
-    } else {
-        shared.outgoing.end();
     }
 }
 

@@ -9,7 +9,7 @@ use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::{BufMut as _, Bytes};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use crate::count::{Count, DropReason};
@@ -179,11 +179,23 @@ enum Gathered {
     End,
 }
 
+/// A piece of a write.
+#[derive(Debug)]
+enum Piece {
+    /// Bytes of the staging, up to here.
+    Staged(usize),
+    /// Bytes that are shared with others.
+    Shared(Bytes),
+}
+
 /// One write: its pieces, and what of it belongs to which subscription.
 #[derive(Debug, Default)]
 struct Load {
-    staging: BytesMut,
-    pieces: VecDeque<Bytes>,
+    /// Small pieces, one behind the other; used again for each write.
+    staging: Vec<u8>,
+    /// Where the last staged piece ends.
+    staged: usize,
+    pieces: VecDeque<Piece>,
     bytes: usize,
     /// Where a batch ends among the bytes, and what it is.
     batches: VecDeque<(usize, Arc<Stream>, Count)>,
@@ -199,13 +211,14 @@ impl Load {
             self.staging.put_slice(piece);
         } else {
             self.close_staging();
-            self.pieces.push_back(piece.clone());
+            self.pieces.push_back(Piece::Shared(piece.clone()));
         }
     }
 
     fn close_staging(&mut self) {
-        if !self.staging.is_empty() {
-            self.pieces.push_back(self.staging.split().freeze());
+        if self.staging.len() > self.staged {
+            self.staged = self.staging.len();
+            self.pieces.push_back(Piece::Staged(self.staged));
         }
     }
 
@@ -232,33 +245,42 @@ impl Load {
             position,
             source: &parcel.header().source,
         };
-        let pieces = match parcel {
-            Parcel::Wire(wire) => std::slice::from_ref(wire.frames()),
-            Parcel::Batch(batch) => match batch.frames() {
-                Ok(pieces) => pieces,
-                Err(error) => {
-                    tracing::warn!(subscriber = stream.subscriber.name(), %error, "a batch can't be sent");
-                    let reason = DropReason::TooLarge;
-                    stream.subscriber.lose_received(count, reason);
-                    let gap = Gap {
-                        missed: Some(count.rows),
-                        reason,
-                        from: position,
-                        to: position,
-                    };
-                    self.gap(stream, &gap);
-                    return;
-                }
-            },
+        let encoded = match parcel {
+            Parcel::Wire(wire) => Ok(std::slice::from_ref(wire.frames())),
+            Parcel::Batch(batch) => batch.frames().map_err(|error| error.to_string()),
         };
-        for piece in pieces {
-            let before = self.staging.len();
-            put_deliver(&mut self.staging, &header, piece.len());
-            self.bytes += self.staging.len() - before;
-            self.put(piece);
+        let put = encoded.and_then(|pieces| {
+            for piece in pieces {
+                let before = self.staging.len();
+                if !put_deliver(&mut self.staging, &header, piece.len()) {
+                    return Err(format!("its source has {} bytes", header.source.len()));
+                }
+                self.bytes += self.staging.len() - before;
+                self.put(piece);
+            }
+            Ok(())
+        });
+        match put {
+            Ok(()) => self
+                .batches
+                .push_back((self.bytes, Arc::clone(stream), count)),
+            Err(problem) => {
+                tracing::warn!(
+                    subscriber = stream.subscriber.name(),
+                    problem,
+                    "a batch can't be sent"
+                );
+                let reason = DropReason::TooLarge;
+                stream.subscriber.lose_received(count, reason);
+                let gap = Gap {
+                    missed: Some(count.rows),
+                    reason,
+                    from: position,
+                    to: position,
+                };
+                self.gap(stream, &gap);
+            }
         }
-        self.batches
-            .push_back((self.bytes, Arc::clone(stream), count));
     }
 
     fn gap(&mut self, stream: &Stream, gap: &Gap) {
@@ -277,39 +299,69 @@ impl Load {
     /// Writes all of it. What isn't handed to the kernel when that fails is counted as lost.
     async fn write(&mut self, stream: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
         self.close_staging();
-        let mut written = 0;
+        let (mut written, mut from) = (0, 0);
         let result = loop {
-            if self.pieces.is_empty() {
-                break Ok(());
-            }
-            let slices: Vec<IoSlice<'_>> = self
-                .pieces
-                .iter()
-                .take(SLICES_MAX)
-                .map(|piece| IoSlice::new(piece))
-                .collect();
-            let count = match stream.write_vectored(&slices).await {
+            let wrote = {
+                let mut left = self.left(from);
+                let Some(first) = left.next() else {
+                    break Ok(());
+                };
+                match left.next() {
+                    // Most writes are small frames alone.
+                    None => stream.write(first).await,
+                    Some(second) => {
+                        let slices = [first, second].into_iter().chain(left);
+                        let slices: Vec<_> = slices.map(IoSlice::new).take(SLICES_MAX).collect();
+                        stream.write_vectored(&slices).await
+                    }
+                }
+            };
+            let count = match wrote {
                 Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => count,
                 Err(error) => break Err(error),
             };
             written += count;
-            self.advance(count);
+            from = self.advance(from, count);
             self.handed_over(written);
         };
-        self.bytes = 0;
+        self.staging.clear();
+        (self.bytes, self.staged) = (0, 0);
         result
     }
 
-    fn advance(&mut self, mut count: usize) {
-        while let Some(piece) = self.pieces.front_mut() {
-            if count < piece.len() {
-                drop(piece.split_to(count));
-                return;
+    /// What is not yet written, where the staging is written up to `from`.
+    fn left(&self, mut from: usize) -> impl Iterator<Item = &[u8]> {
+        self.pieces.iter().map(move |piece| match piece {
+            Piece::Staged(to) => {
+                let bytes = self.staging.get(from..*to).unwrap_or_default();
+                from = *to;
+                bytes
             }
-            count -= piece.len();
+            Piece::Shared(bytes) => bytes,
+        })
+    }
+
+    /// Takes off what was written; gives up to where the staging is.
+    fn advance(&mut self, mut from: usize, mut count: usize) -> usize {
+        while let Some(piece) = self.pieces.front_mut() {
+            let bytes = match piece {
+                Piece::Staged(to) => to.saturating_sub(from),
+                Piece::Shared(bytes) => bytes.len(),
+            };
+            let whole = count >= bytes;
+            let taken = count.min(bytes);
+            match piece {
+                Piece::Staged(_) => from += taken,
+                Piece::Shared(bytes) => drop(bytes.split_to(taken)),
+            }
+            if !whole {
+                break;
+            }
+            count -= taken;
             self.pieces.pop_front();
         }
+        from
     }
 
     fn handed_over(&mut self, written: usize) {

@@ -13,7 +13,8 @@ use tokio::io::{AsyncWriteExt as _, ReadHalf, WriteHalf};
 use super::super::reader::{FrameReader, Piece};
 use super::super::{SILENT_BEATS_MAX, random};
 use super::ClientError;
-use super::state::{Refused, Shared};
+use super::Refused;
+use super::state::Shared;
 use crate::count::DropReason;
 use crate::pubsub::{Gap, Offered};
 use crate::wire::{

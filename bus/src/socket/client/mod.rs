@@ -6,6 +6,7 @@
 
 mod link;
 mod state;
+mod told;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
 
-pub use state::{ClientStatus, Flushed, Refused};
+pub use told::{ClientStatus, Flushed, Refused};
 
 use super::address::{AddressError, check_length};
 use crate::batch::Batch;

@@ -1,103 +1,25 @@
 //! What a client's callers and its link share, under one lock.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
-use serde::Serialize;
 use tokio::sync::{Notify, oneshot};
 
 use super::super::NAME_BYTES_MAX;
-use super::{ClientError, ClientOptions, drop_reason, wake_all};
+use super::{ClientError, ClientOptions, ClientStatus, Flushed, Refused, drop_reason, wake_all};
 use crate::batch::Batch;
-use crate::count::{Count, DropReason, Drops};
+use crate::count::{Count, Drops};
 use crate::pubsub::{
-    BusStatistics, Gap, PublishError, Queue, QueueCounts, Receipt, Registry, SUBSCRIPTIONS_MAX,
+    BusStatistics, PublishError, Queue, QueueCounts, Receipt, Registry, SUBSCRIPTIONS_MAX,
     SubscribeError, Subscriber, SubscriberStatistics, SubscriptionId, SubscriptionOptions,
 };
-use crate::wire::{
-    ErrorFrame, FrameType, Pong, Stamp, Subscribe, Unsubscribe, Welcome, control_frame,
-};
+use crate::wire::{FrameType, Pong, Stamp, Subscribe, Unsubscribe, Welcome, control_frame};
+
+mod of_link;
 
 /// Refusals that are kept until the next flush; more are only counted.
 const REFUSALS_MAX: usize = 64;
-
-/// What the broker says no to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Refused {
-    /// What kind of reason, for programs.
-    pub code: String,
-    /// Why, for people.
-    pub message: String,
-    /// The topic that it is about.
-    pub topic: Option<String>,
-    /// The access rule that decided.
-    pub rule: Option<String>,
-    /// Rows that were refused.
-    pub rows: u64,
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl From<ErrorFrame> for Refused {
-    fn from(error: ErrorFrame) -> Self {
-        Self {
-            code: error.code,
-            message: error.message,
-            topic: error.topic,
-            rule: error.rule,
-            rows: error.rows,
-        }
-    }
-}
-
-impl Refused {
-    pub(super) fn of_subscription(self, name: String) -> SubscribeError {
-        SubscribeError::Refused {
-            name,
-            code: self.code,
-            message: self.message,
-            rule: self.rule,
-        }
-    }
-}
-
-/// What the broker has taken of everything that was published before.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Flushed {
-    /// Rows that it took on this connection.
-    pub published_rows: u64,
-    /// Rows that it refused on this connection.
-    pub refused_rows: u64,
-    /// What it said no to since the last flush.
-    pub refusals: Vec<Refused>,
-}
-
-/// What a client did so far.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct ClientStatus {
-    /// Whether there is a connection.
-    pub connected: bool,
-    /// What the broker says its batches come from.
-    pub source: Option<String>,
-    /// What went wrong last.
-    pub problem: Option<String>,
-    /// How often it connected.
-    pub connects: u64,
-    /// What was accepted.
-    pub published: Count,
-    /// What of it was dropped here.
-    pub dropped: Drops,
-    /// What of it waits.
-    pub waiting: Count,
-    /// Rows that the broker refused.
-    pub refused_rows: u64,
-}
 
 /// A frame that waits for the connection.
 #[derive(Debug)]
@@ -443,182 +365,6 @@ impl Shared {
         self.work.notify_one();
         wake_all(&self.room);
         wake_all(&self.changed);
-    }
-
-    // The link's side.
-
-    pub(super) fn has_ended(&self) -> bool {
-        self.state().ended
-    }
-
-    /// A connection stands: everybody is subscribed again.
-    pub(super) fn up(&self, welcome: Welcome) -> Vec<Bytes> {
-        let mut state = self.state();
-        let frames = state
-            .held
-            .iter()
-            .filter_map(|(number, held)| subscribe_frame(*number, &held.options))
-            .collect();
-        state.welcome = Some(welcome);
-        state.problem = None;
-        state.connects += 1;
-        let was_out = std::mem::take(&mut state.told);
-        drop(state);
-        if was_out {
-            tracing::info!(socket = %self.options.socket.display(), "connected again");
-        }
-        wake_all(&self.changed);
-        wake_all(&self.room);
-        frames
-    }
-
-    /// The connection has ended, or there was none: what is worth nothing on another is answered so.
-    pub(super) fn down(&self, problem: &ClientError) {
-        let mut state = self.state();
-        let was_up = state.welcome.take().is_some();
-        state.problem = Some(problem.clone());
-        state.replies.clear();
-        state.pongs.clear();
-        state.outbox.retain(|outgoing| outgoing.count.is_some());
-        state.outbox_bytes = state
-            .outbox
-            .iter()
-            .map(|outgoing| outgoing.frame.len())
-            .sum();
-        if was_up {
-            let after = state.position.saturating_add(1);
-            for held in state.held.values_mut() {
-                held.resumed_at = Some(after);
-            }
-        }
-        let first = !std::mem::replace(&mut state.told, true);
-        drop(state);
-        if was_up || first {
-            tracing::warn!(%problem, "no broker; trying again");
-        }
-        wake_all(&self.changed);
-        wake_all(&self.room);
-    }
-
-    /// It is over: subscribers get what is queued, and then the end; what waits is counted.
-    pub(super) fn over(&self) {
-        let mut state = self.state();
-        state.welcome = None;
-        state.closing = true;
-        state.ended = true;
-        let lost: Count = state
-            .outbox
-            .drain(..)
-            .filter_map(|outgoing| outgoing.count)
-            .sum();
-        state.dropped.add(DropReason::Closed, lost);
-        state.outbox_bytes = 0;
-        state.outbox_batches = 0;
-        for held in state.held.values() {
-            held.queue.close();
-        }
-        state.replies.clear();
-        state.pongs.clear();
-        drop(state);
-        wake_all(&self.changed);
-        wake_all(&self.room);
-    }
-
-    /// Takes frames for one write; none where there is nothing. `Err` when all is sent and it is over.
-    pub(super) fn take_frames(&self, bytes_max: usize, out: &mut Vec<u8>) -> Result<(), ()> {
-        let mut state = self.state();
-        if state.ended {
-            return Err(());
-        }
-        while out.len() < bytes_max {
-            let Some(outgoing) = state.outbox.pop_front() else {
-                break;
-            };
-            state.outbox_bytes = state.outbox_bytes.saturating_sub(outgoing.frame.len());
-            if outgoing.count.is_some() {
-                state.outbox_batches = state.outbox_batches.saturating_sub(1);
-            }
-            out.extend_from_slice(&outgoing.frame);
-        }
-        if out.is_empty() && state.closing {
-            return Err(());
-        }
-        drop(state);
-        if !out.is_empty() {
-            wake_all(&self.room);
-        }
-        Ok(())
-    }
-
-    pub(super) fn queue(&self, number: u32) -> Option<Arc<Queue<Arc<Batch>>>> {
-        self.state()
-            .held
-            .get(&number)
-            .map(|held| Arc::clone(&held.queue))
-    }
-
-    pub(super) fn arrived(&self, position: u64) {
-        let mut state = self.state();
-        state.position = state.position.max(position);
-    }
-
-    pub(super) fn position(&self) -> u64 {
-        self.state().position
-    }
-
-    /// The broker has agreed to a subscription. One that stood on an earlier connection has missed
-    /// something, and nobody knows how much.
-    pub(super) fn subscribed(&self, number: u32) {
-        let mut state = self.state();
-        let Some(held) = state.held.get_mut(&number) else {
-            return;
-        };
-        if let Some(from) = held.resumed_at.take() {
-            held.queue.push_gap(Gap {
-                missed: None,
-                reason: DropReason::Disconnected,
-                from,
-                to: from,
-            });
-        }
-        if let Some(answer) = held.answer.take() {
-            drop(answer.send(Ok(())));
-        }
-    }
-
-    pub(super) fn refused(&self, error: ErrorFrame) {
-        let mut state = self.state();
-        let held = error.id.and_then(|number| state.held.get_mut(&number));
-        if let Some(held) = held {
-            held.queue.close();
-            let name = Arc::clone(&held.name);
-            match held.answer.take() {
-                Some(answer) => drop(answer.send(Err(error.into()))),
-                None => {
-                    tracing::warn!(subscription = %name, problem = error.message, "the broker refuses it");
-                }
-            }
-            return;
-        }
-        state.refused_rows = state.refused_rows.saturating_add(error.rows);
-        if state.refusals.len() < REFUSALS_MAX {
-            state.refusals.push(error.into());
-        }
-    }
-
-    pub(super) fn replied(&self, id: u32, answer: Result<Bytes, ClientError>) {
-        let waiting = self.state().replies.remove(&id);
-        if let Some(waiting) = waiting {
-            drop(waiting.send(answer));
-        }
-    }
-
-    pub(super) fn ponged(&self, pong: Pong) {
-        let waiting = self.state().pongs.remove(&pong.id);
-        if let Some(waiting) = waiting {
-            // Who asked may have gone.
-            let _unheard = waiting.send(pong);
-        }
     }
 }
 

@@ -156,7 +156,7 @@ async fn what_a_broker_sent_before_it_went_is_read_though_it_takes_no_more_answe
                 source: "there",
             };
             let mut deliver = bytes::BytesMut::new();
-            put_deliver(&mut deliver, &header, frame.len());
+            assert!(put_deliver(&mut deliver, &header, frame.len()));
             said.extend_from_slice(&deliver);
             said.extend_from_slice(&frame);
         }

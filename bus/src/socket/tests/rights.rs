@@ -134,3 +134,15 @@ async fn connections_beyond_the_limit_are_turned_away_with_a_word() {
     );
     drop(first);
 }
+
+#[test]
+fn its_group_may_connect_to_the_socket_whatever_the_umask_says_and_nobody_else() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let house = House::new();
+    let mode = std::fs::metadata(house.socket())
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o660, "{mode:o}");
+}

@@ -7,12 +7,16 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
-use super::{Failure, Global, SlotArguments, grouped, logs, module_at, printable, sandbox};
+use super::signed::Signed;
+use super::{
+    BUILT_IN_PREFIX, Failure, Global, SlotArguments, grouped, logs, module_at, printable, sandbox,
+};
 use crate::authoring::TrialError;
 use crate::digest::Digest;
 use crate::sandbox::{
     GuestOrder, Interfaces, Module, PrepareError, Sandbox, Shape, ShapeError, Wants, World,
 };
+use crate::trust::Trust;
 
 /// Interfaces of the contract, as a component names them.
 const CONTRACT: &str = "weir:collector/";
@@ -37,6 +41,7 @@ struct Inspection {
     file: String,
     bytes: usize,
     sha256: Digest,
+    signature: Signed,
     imports: Vec<String>,
     exports: Vec<String>,
     world: Option<&'static str>,
@@ -103,7 +108,17 @@ pub(super) fn inspect(global: &Global, arguments: &InspectArguments) -> Result<E
         .map_err(|error| Failure::Usage(format!("{}: {error}", module.name)))?;
     let judged = interfaces.clone().shape();
     let is_guest = judged.is_ok();
-    let mut inspection = told(&module, interfaces, judged);
+    let signature = if arguments
+        .file
+        .to_string_lossy()
+        .starts_with(BUILT_IN_PREFIX)
+    {
+        Signed::built_in()
+    } else {
+        let trust = Trust::from(&loaded.config.trust);
+        Signed::beside(&arguments.file, &module, &trust)?
+    };
+    let mut inspection = told(&module, signature, interfaces, judged);
     if is_guest {
         let sandbox = sandbox(&loaded.config)?;
         let order = slot.order(&module.name, None);
@@ -122,7 +137,12 @@ pub(super) fn inspect(global: &Global, arguments: &InspectArguments) -> Result<E
     Ok(ExitCode::SUCCESS)
 }
 
-fn told(module: &Module, interfaces: Interfaces, judged: Result<Shape, ShapeError>) -> Inspection {
+fn told(
+    module: &Module,
+    signature: Signed,
+    interfaces: Interfaces,
+    judged: Result<Shape, ShapeError>,
+) -> Inspection {
     let (shape, problem) = match judged {
         Ok(shape) => (Some(shape), None),
         Err(error) => (None, Some(error.to_string())),
@@ -133,6 +153,7 @@ fn told(module: &Module, interfaces: Interfaces, judged: Result<Shape, ShapeErro
         file: module.name.clone(),
         bytes: module.bytes.len(),
         sha256: module.digest,
+        signature,
         imports: interfaces.imports,
         exports: interfaces.exports,
         world: world.map(World::as_str),
@@ -184,6 +205,7 @@ fn print(inspection: &Inspection, file: &Path) {
     println!("component  {}", file.display());
     println!("size       {} bytes", grouped(inspection.bytes as u64));
     println!("sha256     {}", inspection.sha256);
+    println!("signature  {}", printable(&inspection.signature.told()));
     if let (Some(name), Some(version)) = (&inspection.name, &inspection.version) {
         println!("guest      {} {}", printable(name), printable(version));
     }

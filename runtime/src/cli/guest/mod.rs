@@ -3,8 +3,12 @@
 mod about;
 mod build;
 mod inspect;
+mod keygen;
 mod new;
+mod sign;
+mod signed;
 mod test;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -20,9 +24,14 @@ use crate::config::{Config, Limits};
 use crate::sandbox::{
     Interfaces, Module, ModuleError, ModuleFolders, PrepareError, Shape, ShapeError,
 };
+use crate::trust::{KeyFileError, SecretKeyError};
 
 /// How the name of a guest begins that is part of the program.
 const BUILT_IN_PREFIX: &str = "builtin:";
+
+/// The most bytes of a component that any slot may allow; the same as the range of
+/// `limits.component_bytes_max`.
+const COMPONENT_BYTES_CEILING: usize = 128 << 20;
 
 #[derive(Args)]
 pub(super) struct GuestArguments {
@@ -40,6 +49,12 @@ enum Verb {
     Test(test::TestArguments),
     /// Says what a component imports, exports and wants.
     Inspect(inspect::InspectArguments),
+    /// Makes a key to sign guests with.
+    Keygen(keygen::KeygenArguments),
+    /// Signs a guest: writes its signature beside it.
+    Sign(sign::SignArguments),
+    /// Says who signed a guest, and whether it is what they signed.
+    Verify(verify::VerifyArguments),
 }
 
 pub(super) fn guest(global: &Global, arguments: &GuestArguments) -> Result<ExitCode, Failure> {
@@ -48,6 +63,9 @@ pub(super) fn guest(global: &Global, arguments: &GuestArguments) -> Result<ExitC
         Verb::Build(arguments) => build::build(arguments),
         Verb::Test(arguments) => test::test(global, arguments),
         Verb::Inspect(arguments) => inspect::inspect(global, arguments),
+        Verb::Keygen(arguments) => keygen::keygen(arguments),
+        Verb::Sign(arguments) => sign::sign(arguments),
+        Verb::Verify(arguments) => verify::verify(global, arguments),
     }
 }
 
@@ -73,6 +91,8 @@ usage_where! {
     SettingsError: _,
     EventsError: _,
     ExpectedError: ExpectedError::Malformed { .. },
+    KeyFileError: _,
+    SecretKeyError: SecretKeyError::Name(_),
     TrialError: TrialError::Prepare(
         PrepareError::Module(_)
         | PrepareError::Shape { .. }
@@ -121,9 +141,9 @@ fn component_bytes_max() -> usize {
 fn module_at(path: &Path, component_bytes_max: usize) -> Result<Module, ModuleError> {
     match path
         .to_str()
-        .filter(|name| name.starts_with(BUILT_IN_PREFIX))
+        .and_then(|name| name.strip_prefix(BUILT_IN_PREFIX))
     {
-        Some(name) => ModuleFolders::open(&[])?.read(name, component_bytes_max, None),
+        Some(name) => ModuleFolders::read_builtin(name, component_bytes_max),
         None => Module::from_own_file(path, component_bytes_max),
     }
 }

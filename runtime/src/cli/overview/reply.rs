@@ -40,6 +40,8 @@ pub(in crate::cli) struct Slot {
     pub(super) world: String,
     pub(super) module: String,
     pub(super) digest: String,
+    /// Empty where nobody signed it.
+    pub(super) signed_by: String,
     pub(super) state: String,
     pub(super) generation: u64,
     pub(super) answered: u64,
@@ -139,6 +141,7 @@ fn slot(value: &Value) -> Slot {
         world: text(value, "world"),
         module: text(value, "module"),
         digest: text(value, "digest"),
+        signed_by: text(value, "signed_by"),
         state: text(value, "state"),
         generation: number(value, &["generation"]),
         answered: number(value, &["answered"]),

@@ -80,6 +80,7 @@ pub(in crate::cli) fn slot_table(slots: &[Rated<Slot>]) -> Table {
             ">DROPPED",
             ">FAULTS",
             ">POISON",
+            "SIGNED BY",
             "MODULE",
         ],
         rows: rows(slots, |one| {
@@ -103,6 +104,7 @@ pub(in crate::cli) fn slot_table(slots: &[Rated<Slot>]) -> Table {
                 total(now.queue.dropped),
                 total(now.faults),
                 total(now.poisonous),
+                cell(&now.signed_by),
                 cell(&now.module),
             ]
         }),

@@ -118,7 +118,7 @@ fn tables_are_aligned_and_numbers_are_for_the_eye() {
         ]
     );
     assert!(
-        text.contains("\n! laggard       50/s        600      30  4.0 KiB       47  findings.>"),
+        text.contains("\n! laggard     50/s        600      30  4.0 KiB       47  findings.>"),
         "{text}"
     );
 }

@@ -12,6 +12,7 @@ mod limits;
 mod slots;
 mod supervision;
 mod takes;
+mod trust;
 
 pub(crate) use find::{
     Found, NAME_BYTES_MAX, children, find, name_is_good, nearest_key, nearest_of, place_of_name,
@@ -28,7 +29,8 @@ pub(crate) const MIB: u64 = 1 << 20;
 /// One gibibyte, in bytes.
 pub(crate) const GIB: u64 = 1 << 30;
 
-/// The segment of a key's path that stands for the name of a source, slot, sink or access rule.
+/// The segment of a key's path that stands for a name that the operator chose: of a source, slot, sink, access rule or
+/// key of trust.
 pub const NAME_SEGMENT: &str = "<name>";
 
 /// One key of the config.
@@ -107,7 +109,7 @@ impl Computed {
 }
 
 /// What stands at the head of each table of the config, in the order in which people read them.
-pub(crate) const SECTIONS: [(&str, &str); 12] = [
+pub(crate) const SECTIONS: [(&str, &str); 14] = [
     (
         "collector",
         "How events are collected: buffers, batches and timeouts.",
@@ -121,6 +123,11 @@ pub(crate) const SECTIONS: [(&str, &str); 12] = [
         "A rule of who may do what over the socket. Where there is none, the daemon's user may do everything, and the members of bus.group may subscribe to events.>, findings.> and system.>, and publish nothing.",
     ),
     ("sandbox", "What all guests share."),
+    ("trust", "Who must have signed the modules of guests."),
+    (
+        "trust.keys.<name>",
+        "A key that modules may be signed with. A signature that says it is by this name is checked wherever there is one, and a wrong one is refused.",
+    ),
     (
         "supervision",
         "What becomes of guests that break: pauses, quarantine, fresh instances.",
@@ -153,6 +160,8 @@ pub fn all() -> impl Iterator<Item = &'static Key> {
         bus::BUS,
         bus::ACCESS,
         daemon::SANDBOX,
+        trust::TRUST,
+        trust::KEYS,
         supervision::SUPERVISION,
         supervision::DEAD_LETTERS,
         daemon::METRICS,

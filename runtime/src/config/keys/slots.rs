@@ -75,6 +75,15 @@ pub(super) const SLOTS: &[Key] = &[
         "The module must have this digest.",
     ),
     Key::new(
+        "slots.<name>.signed_by",
+        Takes::List {
+            of: Item::Text(TextRule::Name),
+            items_max: 16,
+        },
+        Fallback::Value("[]"),
+        "The names in trust.keys of which one must have signed the module; an empty list means any, and that it needn't be signed unless trust.required says so.",
+    ),
+    Key::new(
         "slots.<name>.queue_batches_max",
         Takes::Integer {
             min: 1,

@@ -83,6 +83,8 @@ pub enum TextRule {
     Module,
     /// 64 hexadecimal digits.
     Sha256,
+    /// A public key of ed25519, in 64 hexadecimal digits.
+    PublicKey,
     /// A topic pattern.
     Pattern,
     /// Log levels, by target if wanted.
@@ -102,6 +104,9 @@ impl fmt::Display for TextRule {
             ),
             Self::Module => f.write_str("`builtin:NAME` or the path of a component"),
             Self::Sha256 => f.write_str("a SHA-256 of 64 hexadecimal digits"),
+            Self::PublicKey => {
+                f.write_str("a public key of ed25519 in 64 hexadecimal digits, as `weir guest keygen` prints it")
+            }
             Self::Pattern => f.write_str("a topic pattern such as `events.process.>`"),
             Self::LogFilter => f.write_str(
                 "off, error, warn, info, debug or trace, or with targets, such as `info,weir::sandbox=debug`",

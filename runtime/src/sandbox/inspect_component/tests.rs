@@ -227,15 +227,12 @@ fn a_hostile_name_stays_on_its_line() {
 
 #[test]
 fn the_built_in_guests_are_a_filter_a_trigger_and_a_stage() {
-    let modules = ModuleFolders::open(&[]).expect("no paths");
     for (name, world) in [
-        ("builtin:rest", World::Filter),
-        ("builtin:watch", World::Trigger),
-        ("builtin:lineage", World::Stage),
+        ("rest", World::Filter),
+        ("watch", World::Trigger),
+        ("lineage", World::Stage),
     ] {
-        let module = modules
-            .read(name, 32 << 20, None)
-            .expect("a built-in module");
+        let module = ModuleFolders::read_builtin(name, 32 << 20).expect("a built-in module");
         let shape = inspect(&module.bytes).expect("a guest");
         assert_eq!(shape.world, world, "{name}");
     }

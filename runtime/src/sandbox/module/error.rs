@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::digest::Digest;
+use crate::trust::TrustError;
 
 /// Why there is no module.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +48,12 @@ pub enum ModuleError {
         path: PathBuf,
         /// What the system says.
         source: io::Error,
+    },
+    /// A step of its path was replaced between two looks at it.
+    #[error("{path} became another file or a link while it was opened: try again, and look who changes its folder", path = path.display())]
+    Changed {
+        /// What was asked for.
+        path: PathBuf,
     },
     /// A folder, a pipe, a device.
     #[error("{path} is no regular file: give the path of a component (.wasm)", path = path.display())]
@@ -98,4 +105,13 @@ pub enum ModuleError {
         /// Of the config.
         pinned: Digest,
     },
+    /// Its signature isn't what it must be.
+    #[error(transparent)]
+    Trust(Box<TrustError>),
+}
+
+impl From<TrustError> for ModuleError {
+    fn from(error: TrustError) -> Self {
+        Self::Trust(Box::new(error))
+    }
 }

@@ -1,3 +1,6 @@
 //! What the socket promises to whoever stands at a terminal or writes a script.
 
+mod conformance;
+mod differential;
+mod python;
 mod verbs;

@@ -6,7 +6,7 @@ use weir_bus::event::FieldType;
 use weir_bus::pubsub::{Delivery, EventBus as _, Recv, SubscriptionOptions};
 use weir_bus::{CollectionEvent, Kind, TopicPattern};
 use weir_tests::broker::Served;
-use weir_tests::rows::{process, processes};
+use weir_tests::rows::{process, processes, row_of};
 
 fn events(first: u32, count: u32) -> Vec<CollectionEvent> {
     processes(first, count)
@@ -28,16 +28,7 @@ fn full_row(kind: Kind) -> Map<String, Value> {
         FieldType::TimestampNs => json!(1_700_000_000_123_456_789_i64),
         FieldType::ListUtf8 => json!(["", "a b", "c"]),
     };
-    let stamped = ["source", "sequence"];
-    let fields = kind
-        .fields()
-        .iter()
-        .filter(|field| !stamped.contains(&field.name));
-    let mut row: Map<String, Value> = fields
-        .map(|field| (field.name.to_owned(), value(field.field_type)))
-        .collect();
-    row.insert("kind".to_owned(), kind.as_str().into());
-    row
+    row_of(kind, |field| value(field.field_type))
 }
 
 fn lines<'a>(rows: impl IntoIterator<Item = &'a Map<String, Value>>) -> String {
@@ -107,7 +98,9 @@ fn a_bad_line_is_told_with_its_number_and_the_good_ones_are_published() {
         "3 rows published to events.process.observed, 0 refused, 2 bad"
     );
     let published = served.bus.statistics().published;
-    assert_eq!((published.rows, published.batches), (3, 2));
+    // Two were sent; the broker makes one of them where it reads them at once.
+    assert_eq!(published.rows, 3);
+    assert!((1..=2).contains(&published.batches), "{published}");
     let nothing_says_the_kind = served.run(&["pub", "tests.rows"], "{\"pid\":1}\n");
     assert!(
         nothing_says_the_kind
@@ -240,9 +233,8 @@ fn an_interrupt_and_a_reader_that_goes_away_are_quiet_ends() {
         assert_eq!(ended.stderr, word);
         served.wait_for_subscribers(0);
     }
-    // Nothing more is published: it sees by itself that nobody reads.
+    // Nothing more is published: it sees by itself that nobody reads, maybe before anybody here sees it.
     let tap = served.start_verb_unread(&["tap", ">"]);
-    served.wait_for_subscribers(1);
     let ended = tap.wait();
     assert_eq!(
         (ended.code, ended.stderr.as_str()),

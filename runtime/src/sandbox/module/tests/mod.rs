@@ -1,13 +1,36 @@
 //! Files on a disk, and which of them are taken for modules.
 
-use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+mod races;
+mod signatures;
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::PathBuf;
+
+use super::folders::{ROOT, distrust};
 use super::*;
+use crate::trust::Trust;
 
 /// The header of a component, which is also the smallest one.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 const LIMIT: usize = 1 << 20;
+
+/// Reads a module that may be pinned, and of which nobody asks who signed it.
+fn read(
+    modules: &ModuleFolders,
+    name: &str,
+    bytes_max: usize,
+    sha256: Option<&Digest>,
+) -> Result<Module, ModuleError> {
+    let demand = Demand {
+        sha256,
+        trust: &Trust::default(),
+        signed_by: &BTreeSet::new(),
+    };
+    modules.read(name, bytes_max, &demand)
+}
 
 /// A guest folder with `a.wasm` and `sub/b.wasm`, beside a folder that isn't one.
 struct Disk {
@@ -45,11 +68,21 @@ impl Disk {
         ModuleFolders::open(&[self.path("guests")]).expect("a path")
     }
 
+    fn pipe(&self, name: &str) {
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            self.path(name),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::from_bits_truncate(0o644),
+            0,
+        )
+        .expect("a pipe");
+    }
+
     /// Loads, and gives the error with the temporary folder's name taken out.
     fn load(&self, name: &str) -> Result<Module, String> {
         let root = format!("{}/", self.root.path().display());
-        self.modules()
-            .read(&name.replace("ROOT/", &root), LIMIT, None)
+        read(&self.modules(), &name.replace("ROOT/", &root), LIMIT, None)
             .map_err(|error| error.to_string().replace(&root, "ROOT/"))
     }
 
@@ -125,9 +158,9 @@ fn the_first_folder_that_has_it_gives_the_module() {
         disk.path("elsewhere"),
     ];
     let modules = ModuleFolders::open(&folders).expect("paths");
-    assert!(modules.read("c.wasm", LIMIT, None).is_ok());
+    assert!(read(&modules, "c.wasm", LIMIT, None).is_ok());
     let none = ModuleFolders::open(&[]).expect("no paths");
-    let none = none.read("c.wasm", LIMIT, None).expect_err("no folders");
+    let none = read(&none, "c.wasm", LIMIT, None).expect_err("no folders");
     assert_eq!(
         none.to_string(),
         "c.wasm is in none of the guest folders (none is configured): move it there, or add its folder to sandbox.guest_folders"
@@ -182,8 +215,8 @@ fn a_module_over_the_limit_is_refused_before_it_is_read() {
         Err("big.wasm has 1099511627776 bytes or more, and a component may have 1048576 (limits.component_bytes_max)"),
     );
     let modules = disk.modules();
-    assert!(modules.read("a.wasm", COMPONENT.len(), None).is_ok());
-    assert!(modules.read("a.wasm", COMPONENT.len() - 1, None).is_err());
+    assert!(read(&modules, "a.wasm", COMPONENT.len(), None).is_ok());
+    assert!(read(&modules, "a.wasm", COMPONENT.len() - 1, None).is_err());
 }
 
 #[test]
@@ -199,15 +232,7 @@ fn a_file_that_grows_while_it_is_read_is_still_bounded() {
 #[test]
 fn a_pipe_is_refused_and_not_waited_for() {
     let disk = Disk::new();
-    let pipe = disk.path("guests/pipe.wasm");
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        &pipe,
-        rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::from_bits_truncate(0o644),
-        0,
-    )
-    .expect("a pipe");
+    disk.pipe("guests/pipe.wasm");
     disk.check(
         "pipe.wasm",
         Err("pipe.wasm is no regular file: give the path of a component (.wasm)"),
@@ -247,8 +272,7 @@ fn as_root_a_folder_on_the_way_that_others_can_write_is_refused() {
     ] {
         let before = if mode == 0o664 { 0o644 } else { 0o755 };
         disk.set_mode(path, mode);
-        let error = modules
-            .read("sub/b.wasm", LIMIT, None)
+        let error = read(&modules, "sub/b.wasm", LIMIT, None)
             .expect_err("others can write it")
             .to_string();
         disk.set_mode(path, before);
@@ -264,15 +288,9 @@ fn as_root_a_folder_on_the_way_that_others_can_write_is_refused() {
 fn a_pin_that_does_not_match_names_both_digests() {
     let disk = Disk::new();
     let modules = disk.modules();
-    assert!(
-        modules
-            .read("a.wasm", LIMIT, Some(&Digest::of(COMPONENT)))
-            .is_ok()
-    );
+    assert!(read(&modules, "a.wasm", LIMIT, Some(&Digest::of(COMPONENT))).is_ok());
     let other = Digest::of(b"another");
-    let error = modules
-        .read("a.wasm", LIMIT, Some(&other))
-        .expect_err("another module");
+    let error = read(&modules, "a.wasm", LIMIT, Some(&other)).expect_err("another module");
     assert_eq!(
         error.to_string(),
         format!(
@@ -286,14 +304,11 @@ fn a_pin_that_does_not_match_names_both_digests() {
 fn built_in_modules_are_components_and_unknown_ones_are_answered_with_those_that_exist() {
     let modules = ModuleFolders::open(&[]).expect("no paths");
     for name in ModuleFolders::builtins() {
-        let module = modules
-            .read(&format!("builtin:{name}"), 128 << 20, None)
-            .expect("a built-in module");
+        let module =
+            read(&modules, &format!("builtin:{name}"), 128 << 20, None).expect("a built-in module");
         assert_eq!(module.digest, Digest::of(&module.bytes));
     }
-    let error = modules
-        .read("builtin:dam", LIMIT, None)
-        .expect_err("no such guest");
+    let error = read(&modules, "builtin:dam", LIMIT, None).expect_err("no such guest");
     assert_eq!(
         error.to_string(),
         "there is no built-in guest \"dam\": there are rest, watch, lineage"
