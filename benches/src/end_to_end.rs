@@ -102,6 +102,9 @@ pub(crate) fn run(effort: Effort) -> anyhow::Result<Vec<Case>> {
     cases(&fulls, full.rows, &paceds)
 }
 
+/// Full speed is what is measured here: a slot's share of the CPU would hold it back.
+const UNBOUND: &str = "limits = { cpu_share = 0 }";
+
 fn load(workshop: &Workshop) -> anyhow::Result<Config> {
     let mut text = String::from(
         "[bus]\nkind = \"local\"\n[collector]\nbackpressure_wait_max = \"60s\"\n\
@@ -110,13 +113,13 @@ fn load(workshop: &Workshop) -> anyhow::Result<Config> {
     // Both conditions hold for every row with a path, and each row has one: all pass.
     writeln!(
         text,
-        "settings = {{ name_contains = \"{MARK}\", executable_starts = \"/\" }}"
+        "settings = {{ name_contains = \"{MARK}\", executable_starts = \"/\" }}\n{UNBOUND}"
     )?;
     for (number, rule) in RULES.iter().enumerate() {
         writeln!(
             text,
             "[slots.rule-{number}]\nmodule = \"rules.wasm\"\nqueue_policy = \"block\"\n\
-             block_deadline = \"60s\"\nsettings = {{ rule = {rule} }}"
+             block_deadline = \"60s\"\nsettings = {{ rule = {rule} }}\n{UNBOUND}"
         )?;
     }
     let loaded = config::load(&LoadRequest {

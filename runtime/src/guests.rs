@@ -3,15 +3,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use weir_bus::batch::Batch;
 use weir_sources::ProcessTable;
 
-use crate::config::{Config, Provenance, SlotSettings, TrustSettings};
+use crate::config::{Config, Provenance, SlotSettings, SupervisionSettings, TrustSettings};
+use crate::dead_letters::DeadLetters;
 #[cfg(feature = "limits-off")]
 use crate::sandbox::Limit;
-use crate::sandbox::{GuestOrder, Inspect, Keepsake, PrepareError, Prepared, Sandbox, World};
-use crate::slot::SlotOptions;
+use crate::sandbox::{
+    EPOCH_TICK, GuestOrder, Inspect, Keepsake, PrepareError, Prepared, Sandbox, World,
+};
+use crate::slot::{FileLedger, QuarantineLedger, RUNS_PER_ROW_MAX, SlotOptions};
 use crate::trust::Trust;
 
 /// A slot whose guest can't be put into it.
@@ -177,12 +181,47 @@ impl Guests {
     }
 }
 
+/// How far past its deadline a call comes: two ticks until its CPU time is looked at, one until again.
+const DEADLINE_OVERRUN: Duration = EPOCH_TICK.saturating_mul(3);
+
+/// What all slots of a pipeline share.
+pub(crate) struct Shared {
+    dead_letters: Arc<DeadLetters>,
+    supervision: SupervisionSettings,
+    ledger: Arc<dyn QuarantineLedger>,
+}
+
+impl Shared {
+    pub(crate) fn new(config: &Config) -> Self {
+        let state_folder = config.sandbox.state_folder.clone();
+        Self {
+            dead_letters: Arc::new(DeadLetters::new(&config.dead_letters, &config.sandbox)),
+            supervision: config.supervision.clone(),
+            ledger: Arc::new(FileLedger::new(state_folder)),
+        }
+    }
+}
+
 /// What a slot of that world has besides its guest.
-pub(crate) fn slot_options(name: &str, settings: &SlotSettings, world: World) -> SlotOptions {
-    let wall = settings.limits.wall_of_call(world == World::Stage);
+pub(crate) fn slot_options(
+    name: &str,
+    settings: &SlotSettings,
+    world: World,
+    shared: &Shared,
+) -> SlotOptions {
+    let is_stage = world == World::Stage;
+    let wall = settings.limits.wall_of_call(is_stage);
+    // A guest that runs into its deadline at every call burns so much for one batch, and no more: what
+    // it takes to find one row.
+    let call = settings.limits.cpu_of_call(is_stage) + DEADLINE_OVERRUN;
+    let search = call.saturating_mul(RUNS_PER_ROW_MAX);
     SlotOptions {
         name: name.to_owned(),
         on_fault: settings.on_fault,
         call_wall_max: wall + crate::slot::ABANDON_GRACE,
+        search_cpu_max: search,
+        dead_letters: Arc::clone(&shared.dead_letters),
+        supervision: shared.supervision.clone(),
+        ledger: Arc::clone(&shared.ledger),
     }
 }

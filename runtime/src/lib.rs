@@ -10,6 +10,7 @@ pub mod cli;
 pub mod collector;
 pub mod config;
 mod daemon;
+pub mod dead_letters;
 pub mod digest;
 pub mod guests;
 mod hex;

@@ -98,6 +98,7 @@ struct Wiring<'a> {
     router: Arc<StageRouter>,
     slots: BTreeMap<String, Arc<dyn SlotHandle>>,
     filters: Vec<(u32, String, Slot<FilterDuty>)>,
+    shared: guests::Shared,
 }
 
 /// A slot's way in: its first guest and its settings.
@@ -137,6 +138,7 @@ impl Pipeline {
             router: Arc::new(StageRouter::default()),
             slots: BTreeMap::new(),
             filters: Vec::new(),
+            shared: guests::Shared::new(config),
         };
         let mut openings: Vec<Opening<'_>> = prepared
             .into_iter()
@@ -243,6 +245,8 @@ impl Pipeline {
     /// Stops everything in the order of the way: sources, queues, guests, sinks. What hasn't come
     /// through at the deadline stays where it is counted.
     pub async fn drain(self, deadline: Instant) -> (CollectorReport, PipelineStatus) {
+        // What is under way must not wait for a slot's pause, and with it its source.
+        self.slots.values().for_each(|slot| slot.hurry());
         if let Some(door) = &self.door {
             door.ingress.drain(deadline).await;
         }
@@ -300,7 +304,8 @@ impl Wiring<'_> {
             name: name.clone(),
             error,
         };
-        let options = guests::slot_options(opening.name, opening.settings, opening.guest.world);
+        let (settings, world) = (opening.settings, opening.guest.world);
+        let options = guests::slot_options(opening.name, settings, world, &self.shared);
         let publisher = PublisherId::unique();
         let handle: Arc<dyn SlotHandle> = match opening.guest.world {
             World::Stage => {

@@ -4,7 +4,7 @@
 //! Not a daemon: no signals, no reloading, no console. Invariant: whatever a test does, both laws of
 //! counting hold when it ends; [`Rig::finish`] looks.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -42,6 +42,7 @@ pub struct Setup {
     off: Vec<(String, Vec<Limit>)>,
     sources: Vec<Arc<dyn EventSource>>,
     folder: TempDir,
+    state_folder: Option<PathBuf>,
     pace: Pace,
 }
 
@@ -88,6 +89,7 @@ impl Setup {
             off: Vec::new(),
             sources: Vec::new(),
             folder: tempfile::tempdir().expect("a temporary folder"),
+            state_folder: None,
             pace: Pace::Periodic,
         }
     }
@@ -107,6 +109,13 @@ impl Setup {
     pub fn with_component(self, name: &str, bytes: &[u8]) -> Self {
         let path = self.folder.path().join(name);
         std::fs::write(path, bytes).expect("a component can be written");
+        self
+    }
+
+    /// With what is to survive a restart in that folder, instead of one that goes with the rig.
+    #[must_use]
+    pub fn with_state_folder(mut self, folder: &Path) -> Self {
+        self.state_folder = Some(folder.to_owned());
         self
     }
 
@@ -136,10 +145,15 @@ impl Setup {
         static TURN: Mutex<()> = Mutex::new(());
         logs::capture();
         let socket = self.folder.path().join("weir.sock");
-        let mut flags = vec![(
-            "bus.socket".to_owned(),
-            socket.to_string_lossy().into_owned(),
-        )];
+        let own_state = || self.folder.path().join("state");
+        let state = self.state_folder.clone().unwrap_or_else(own_state);
+        let mut flags = vec![
+            ("bus.socket".to_owned(), socket.display().to_string()),
+            (
+                "sandbox.state_folder".to_owned(),
+                state.display().to_string(),
+            ),
+        ];
         // What a rig tests happens in one process, unless its config says otherwise.
         if !self.config.contains("bus.kind") {
             flags.push(("bus.kind".to_owned(), "local".to_owned()));
@@ -262,6 +276,27 @@ impl Rig {
         assert!(generation.is_some(), "{slot} ended");
     }
 
+    /// Feeds one batch, and waits until it is through the filters.
+    ///
+    /// # Panics
+    /// If it never is.
+    pub fn send_through(&self, rows: Vec<ProcessEvent>) {
+        self.send(rows);
+        self.wait_until("the batch is through", |rig, _| {
+            let counts = &rig.status().sources[0].counts;
+            counts.in_flight() == 0
+        });
+    }
+
+    /// The counts of a slot by now.
+    ///
+    /// # Panics
+    /// If there is no such slot.
+    #[must_use]
+    pub fn slot(&self, name: &str) -> SlotStatistics {
+        self.pipeline.slots()[name].statistics()
+    }
+
     /// Waits until something is so; `look` is asked again and again with all events so far.
     ///
     /// # Panics
@@ -329,9 +364,21 @@ impl Finished {
         })
     }
 
+    /// The dead letters, in their order.
+    ///
+    /// # Panics
+    /// If a line is no JSON.
+    #[must_use]
+    pub fn dead_letters(&self) -> Vec<serde_json::Value> {
+        let path = self.folder.path().join("state/dead-letters.jsonl");
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let letter = |line| serde_json::from_str(line).expect("a line of JSON");
+        text.lines().map(letter).collect()
+    }
+
     /// Where its own components lay.
     #[must_use]
-    pub fn folder(&self) -> &std::path::Path {
+    pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 

@@ -22,17 +22,20 @@ pub(crate) enum Control {
     Guests,
     /// Read the config again.
     Reload,
+    /// End a slot's quarantine.
+    Release,
     /// Drain and end.
     Drain,
 }
 
 impl Control {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Capabilities,
         Self::Status,
         Self::Health,
         Self::Guests,
         Self::Reload,
+        Self::Release,
         Self::Drain,
     ];
 
@@ -43,6 +46,7 @@ impl Control {
             Self::Health => "control.health",
             Self::Guests => "control.guests",
             Self::Reload => "control.reload",
+            Self::Release => "control.release",
             Self::Drain => "control.drain",
         }
     }
@@ -51,13 +55,21 @@ impl Control {
 /// A request on the desk.
 pub(crate) struct Asked {
     pub(crate) control: Control,
+    /// What came with it, unread.
+    pub(crate) body: Vec<u8>,
     answer: oneshot::Sender<Result<Vec<u8>, Refusal>>,
 }
 
 impl Asked {
     /// Answers with a value, as JSON.
     pub(crate) fn answer<T: Serialize>(self, value: &T) {
-        let body = serde_json::to_vec(value).map_err(|error| Refusal::failed(error.to_string()));
+        self.answer_or_refuse(Ok(value));
+    }
+
+    /// Answers with a value, or says what is wrong with the request.
+    pub(crate) fn answer_or_refuse<T: Serialize>(self, answer: Result<&T, String>) {
+        let encode = |value: &T| serde_json::to_vec(value).map_err(|error| error.to_string());
+        let body = answer.and_then(encode).map_err(Refusal::failed);
         // Who asked may have gone.
         let _unheard = self.answer.send(body);
     }
@@ -116,14 +128,14 @@ impl Responder for ControlDesk {
             .collect()
     }
 
-    async fn respond(&self, topic: &Topic, _body: &[u8], peer: &Peer) -> Result<Vec<u8>, Refusal> {
+    async fn respond(&self, topic: &Topic, body: &[u8], peer: &Peer) -> Result<Vec<u8>, Refusal> {
         let control = Control::ALL
             .into_iter()
             .find(|control| control.topic() == topic.as_str());
         let Some(control) = control else {
             return Err(Refusal::unknown(topic.as_str(), &self.capabilities()));
         };
-        if matches!(control, Control::Reload | Control::Drain) {
+        if matches!(control, Control::Reload | Control::Release | Control::Drain) {
             tracing::info!(
                 peer = peer.source(),
                 topic = topic.as_str(),
@@ -133,7 +145,11 @@ impl Responder for ControlDesk {
         let (answer, answered) = oneshot::channel();
         let gone = || Refusal::failed("the daemon is stopping");
         self.asked
-            .send(Asked { control, answer })
+            .send(Asked {
+                control,
+                body: body.to_vec(),
+                answer,
+            })
             .await
             .map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?

@@ -13,6 +13,7 @@ mod out;
 mod overview;
 mod publish;
 mod record;
+mod release;
 mod reload;
 mod replay;
 mod request;
@@ -129,6 +130,8 @@ enum Verb {
     Top(top::TopArguments),
     /// Has the daemon read its config again.
     Reload(reload::ReloadArguments),
+    /// Ends the quarantine of a slot's module.
+    Release(release::ReleaseArguments),
     /// Records what goes over the bus, to Arrow IPC files.
     Record(record::RecordArguments),
     /// Publishes a recording.
@@ -184,6 +187,7 @@ fn done(global: &Global, verb: &Verb) -> Result<ExitCode, Failure> {
         Verb::Guests(arguments) => guests::guests(global, arguments),
         Verb::Top(arguments) => top::top(global, arguments),
         Verb::Reload(arguments) => reload::reload(global, arguments),
+        Verb::Release(arguments) => release::release(global, arguments),
         Verb::Record(arguments) => record::record(global, arguments),
         Verb::Replay(arguments) => replay::replay(global, arguments),
         Verb::Guest(arguments) => guest::guest(global, arguments),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// The limits of one slot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Fuel for a call.
@@ -19,6 +19,8 @@ pub struct Limits {
     pub cpu_call: Option<Duration>,
     /// A call that takes so many times its CPU limit by the clock has stalled.
     pub wall_factor: u32,
+    /// The share of a core, in 0..=1, that the slot may use in the long run; 0: no bound.
+    pub cpu_share: f64,
     /// Linear memory, in bytes.
     pub memory_bytes_max: usize,
     /// Tables.

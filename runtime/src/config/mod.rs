@@ -41,9 +41,9 @@ pub use origin::{Layer, Origin};
 pub use page::keys_page;
 pub use provenance::{Known, Provenance, render};
 pub use validated::{
-    AccessSettings, BusSettings, CollectorSettings, Config, Grant, LogFormat, LogSettings,
-    MetricsSettings, OnFault, ReplayPace, SandboxSettings, SinkSettings, SlotQueuePolicy,
-    SlotSettings, SourceSettings, TrustSettings, TrustedKey,
+    AccessSettings, BusSettings, CollectorSettings, Config, DeadLetterSettings, Grant, LogFormat,
+    LogSettings, MetricsSettings, OnFault, ReplayPace, SandboxSettings, SinkSettings,
+    SlotQueuePolicy, SlotSettings, SourceSettings, SupervisionSettings, TrustSettings, TrustedKey,
 };
 pub use value::Value;
 pub use weir_bus::pubsub::BusKind;

@@ -25,6 +25,10 @@ pub struct Config {
     pub bus: BusSettings,
     /// `[sandbox]`
     pub sandbox: SandboxSettings,
+    /// `[supervision]`
+    pub supervision: SupervisionSettings,
+    /// `[dead_letters]`
+    pub dead_letters: DeadLetterSettings,
     /// `[trust]`
     pub trust: TrustSettings,
     /// `[metrics]`
@@ -140,6 +144,49 @@ pub struct SandboxSettings {
     pub compile_memory_bytes_max: u64,
     /// At most so many slots.
     pub slots_max: usize,
+}
+
+/// `[supervision]`: what becomes of guests that break.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SupervisionSettings {
+    /// The first pause before a guest is called again that broke twice in a row.
+    #[serde(with = "duration_as_text")]
+    pub restart_pause_min: Duration,
+    /// The longest.
+    #[serde(with = "duration_as_text")]
+    pub restart_pause_max: Duration,
+    /// A guest that has not broken for so long is healthy again.
+    #[serde(with = "duration_as_text")]
+    pub healthy_after: Duration,
+    /// So many faulted batches within the window lead to quarantine.
+    pub quarantine_faults: usize,
+    /// The window.
+    #[serde(with = "duration_as_text")]
+    pub quarantine_window: Duration,
+    /// The first pause before a module in quarantine is tried.
+    #[serde(with = "duration_as_text")]
+    pub quarantine_pause_min: Duration,
+    /// The longest.
+    #[serde(with = "duration_as_text")]
+    pub quarantine_pause_max: Duration,
+    /// So many answers in a row end a quarantine.
+    pub quarantine_answers: u32,
+    /// The share of its memory, in 0.1..=1, past which an instance is made anew.
+    pub memory_share_max: f64,
+}
+
+/// `[dead_letters]`: the rows that break a guest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeadLetterSettings {
+    /// Their file; without one it lies in the state folder.
+    #[serde(default)]
+    pub path: Option<PathBuf>,
+    /// A new file is begun at so many bytes.
+    pub rotate_bytes_max: u64,
+    /// So many files are kept.
+    pub rotate_files_max: usize,
 }
 
 /// `[trust]`: who must have signed modules.
@@ -278,6 +325,8 @@ pub enum OnFault {
     Pass,
     /// They are dropped, counted.
     Drop,
+    /// They are dropped, counted, and kept among the dead letters.
+    DeadLetter,
 }
 
 /// What happens when a slot's queue is full.

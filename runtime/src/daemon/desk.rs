@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use weir_bus::SourceCounts;
 use weir_bus::pubsub::BusStatistics;
 use weir_bus::socket::{BrokerStatus, Responder as _};
@@ -42,6 +42,18 @@ struct Status<'a> {
     slots: Vec<SlotLine>,
     bus: BusStatistics,
     broker: Option<BrokerStatus>,
+}
+
+/// What a request for a release says.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Release {
+    slot: String,
+}
+
+#[derive(Serialize)]
+struct Released {
+    released: String,
 }
 
 #[derive(Serialize)]
@@ -104,12 +116,37 @@ impl Desk<'_> {
                 let (taken, message) = reloader.reload(self.pipeline, self.console).await;
                 asked.answer(&serde_json::json!({ "taken": taken, "message": message }));
             }
+            Control::Release => {
+                let released = self.release(&asked.body);
+                asked.answer_or_refuse(released.as_ref().map_err(Clone::clone));
+            }
             Control::Drain => {
                 asked.answer(&serde_json::json!({ "draining": true }));
                 return Next::End;
             }
         }
         Next::GoOn
+    }
+
+    /// Ends the quarantine of the slot that the request names.
+    fn release(&self, body: &[u8]) -> Result<Released, String> {
+        let asked: Release = serde_json::from_slice(body)
+            .map_err(|error| format!("{error}; write {{\"slot\":\"NAME\"}}"))?;
+        let slots = self.pipeline.slots();
+        let slot = slots.get(&asked.slot).ok_or_else(|| {
+            let known: Vec<&str> = slots.keys().map(String::as_str).collect();
+            format!("no slot {:?}; there are {}", asked.slot, known.join(", "))
+        })?;
+        if slot.release() {
+            return Ok(Released {
+                released: asked.slot,
+            });
+        }
+        let state = slot.statistics().state;
+        Err(format!(
+            "slot `{}` is not in quarantine: it is {state}",
+            asked.slot
+        ))
     }
 
     fn status<'a>(&self, config: &'a Config, reloader: &Reloader) -> Status<'a> {

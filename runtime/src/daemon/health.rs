@@ -113,6 +113,13 @@ impl HealthWatch {
             };
             let health = if slot.state == "stalled" {
                 SourceHealth::Unhealthy("its threads do not return from the guest".to_owned())
+            } else if let Some(quarantine) = &slot.quarantine {
+                let why = &quarantine.why;
+                let reason = format!(
+                    "in quarantine: {} faults, the last {}",
+                    why.faults, why.reason
+                );
+                SourceHealth::Unhealthy(reason)
             } else if failed * 100 > calls * ERRORS_DEGRADED_PERCENT {
                 let last = slot.last_fault.as_ref().map(ToString::to_string);
                 let last = last.unwrap_or_else(|| "rejected".to_owned());

@@ -11,9 +11,8 @@ use weir_bus::pubsub::QueueCounts;
 use weir_bus::{DropReason, Drops};
 use weir_sources::{OwnCost, SourceHealth, SourceStatus};
 
+use super::slots;
 use crate::pipeline::PipelineStatus;
-use crate::sandbox::FaultReason;
-use crate::slot::SlotStatistics;
 
 /// How the bus calls the subscribers that are slots; these are told as slots.
 const SLOT_SUBSCRIBER: &str = "slot:";
@@ -33,7 +32,7 @@ pub(super) fn families(status: &PipelineStatus, own: &Own) -> Vec<MetricFamily> 
     let mut families = Vec::new();
     families.extend(of_sources(&status.sources));
     families.extend(of_queues(status));
-    families.extend(of_slots(&status.slots));
+    families.extend(slots::of_slots(&status.slots));
     families.extend(of_the_daemon(status, own));
     // A family without a line is none.
     families.retain(|family| !family.get_metric().is_empty());
@@ -41,8 +40,8 @@ pub(super) fn families(status: &PipelineStatus, own: &Own) -> Vec<MetricFamily> 
 }
 
 /// A family under construction.
-struct Family {
-    made: MetricFamily,
+pub(super) struct Family {
+    pub(super) made: MetricFamily,
     kind: MetricType,
 }
 
@@ -55,15 +54,15 @@ impl Family {
         Self { made, kind }
     }
 
-    fn counter(name: &str, help: &str) -> Self {
+    pub(super) fn counter(name: &str, help: &str) -> Self {
         Self::new(MetricType::COUNTER, name, help)
     }
 
-    fn gauge(name: &str, help: &str) -> Self {
+    pub(super) fn gauge(name: &str, help: &str) -> Self {
         Self::new(MetricType::GAUGE, name, help)
     }
 
-    fn line(&mut self, labels: &[(&str, &str)], value: f64) {
+    pub(super) fn line(&mut self, labels: &[(&str, &str)], value: f64) {
         let pairs = labels.iter().map(|(name, value)| {
             let mut pair = LabelPair::default();
             pair.set_name((*name).to_owned());
@@ -83,7 +82,7 @@ impl Family {
         self.made.mut_metric().push(metric);
     }
 
-    fn count(&mut self, labels: &[(&str, &str)], value: u64) {
+    pub(super) fn count(&mut self, labels: &[(&str, &str)], value: u64) {
         self.line(labels, number(value));
     }
 
@@ -101,7 +100,7 @@ impl Family {
     clippy::cast_precision_loss,
     reason = "exact up to 2^53: 285 years at a million rows a second"
 )]
-const fn number(value: u64) -> f64 {
+pub(super) const fn number(value: u64) -> f64 {
     value as f64
 }
 
@@ -207,112 +206,6 @@ fn of_queues(status: &PipelineStatus) -> [MetricFamily; 4] {
     [rows, dropped, queued, bytes].map(|family| family.made)
 }
 
-/// A count of a slot, with its family's name and help.
-type SlotCount = (&'static str, &'static str, fn(&SlotStatistics) -> f64);
-
-/// What of a slot only grows.
-const SLOT_COUNTERS: [SlotCount; 10] = [
-    (
-        "weir_slot_answered_calls_total",
-        "Calls that ended in an answer.",
-        |slot| number(slot.answered),
-    ),
-    (
-        "weir_slot_answered_rows_total",
-        "Rows of the calls that ended in an answer.",
-        |slot| number(slot.rows_answered),
-    ),
-    (
-        "weir_slot_unanswered_rows_total",
-        "Rows that went without a verdict, for whatever reason.",
-        |slot| number(slot.rows_unanswered),
-    ),
-    (
-        "weir_slot_undecided_rows_total",
-        "Rows that the guest itself could not decide.",
-        |slot| number(slot.rows_undecided),
-    ),
-    (
-        "weir_slot_rejected_calls_total",
-        "Calls in which the guest gave no verdict, without a fault.",
-        |slot| number(slot.rejected),
-    ),
-    (
-        "weir_slot_restarts_total",
-        "Instances made after a fault.",
-        |slot| number(slot.restarts),
-    ),
-    ("weir_slot_fuel_total", "Fuel of all calls.", |slot| {
-        number(slot.fuel)
-    }),
-    (
-        "weir_slot_cpu_seconds_total",
-        "CPU time of the slot's thread.",
-        |slot| slot.cpu.as_secs_f64(),
-    ),
-    (
-        "weir_slot_call_seconds_total",
-        "Time of all calls by the clock.",
-        |slot| slot.time.as_secs_f64(),
-    ),
-    (
-        "weir_slot_dropped_log_lines_total",
-        "Log lines of the guest over its limit.",
-        |slot| number(slot.log_dropped),
-    ),
-];
-
-/// What of a slot goes up and down.
-const SLOT_GAUGES: [SlotCount; 3] = [
-    (
-        "weir_slot_memory_bytes",
-        "Linear memory of the guest.",
-        |slot| number(slot.memory_bytes as u64),
-    ),
-    (
-        "weir_slot_generation",
-        "How many guests were in force in this slot, this one included.",
-        |slot| number(slot.generation),
-    ),
-    (
-        "weir_slot_running",
-        "1 while the slot runs, 0 when it has stalled or ended.",
-        |slot| number((slot.state == "running").into()),
-    ),
-];
-
-fn of_slots(slots: &[SlotStatistics]) -> Vec<MetricFamily> {
-    let mut faults = Family::counter(
-        "weir_slot_faults_total",
-        "Calls that did not end in an answer, by reason.",
-    );
-    let mut counters = Family::counter(
-        "weir_guest_counter_total",
-        "What a guest counts itself, by the name that it chose.",
-    );
-    for slot in slots {
-        let name = ("slot", slot.slot.as_str());
-        for reason in FaultReason::ALL {
-            let count = slot.faults.get(&reason).copied().unwrap_or_default();
-            faults.count(&[name, ("reason", reason.as_str())], count);
-        }
-        for (counter, count) in &slot.counters {
-            counters.count(&[name, ("counter", counter)], *count);
-        }
-    }
-    let plain = |family: fn(&str, &str) -> Family, (name, help, read): SlotCount| {
-        let mut family = family(name, help);
-        for slot in slots {
-            family.line(&[("slot", &slot.slot)], read(slot));
-        }
-        family.made
-    };
-    let mut families = vec![faults.made, counters.made];
-    families.extend(SLOT_COUNTERS.map(|count| plain(Family::counter, count)));
-    families.extend(SLOT_GAUGES.map(|count| plain(Family::gauge, count)));
-    families
-}
-
 fn of_the_daemon(status: &PipelineStatus, own: &Own) -> Vec<MetricFamily> {
     let one = |mut family: Family, value: f64| {
         family.line(&[], value);
@@ -365,6 +258,8 @@ fn of_the_daemon(status: &PipelineStatus, own: &Own) -> Vec<MetricFamily> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::FaultReason;
+    use crate::slot::SlotStatistics;
     use prometheus::TextEncoder;
     use weir_bus::pubsub::{BusStatistics, EventBus as _, LocalBus, SubscriptionOptions};
 

@@ -4,6 +4,7 @@
 //! writing it stops the daemon: it happens on a thread that may block, failures are told once per outage.
 
 mod families;
+mod slots;
 
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Write as _};

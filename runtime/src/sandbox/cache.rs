@@ -23,7 +23,7 @@ use super::module::Module;
 use folder::{Opened, handle, open, read_own, write_own};
 use index::{Entry, Index};
 
-mod folder;
+pub(crate) mod folder;
 mod index;
 
 /// Entries that are kept: two generations for each of at most 64 slots.

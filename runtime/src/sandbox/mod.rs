@@ -31,6 +31,7 @@ use std::sync::Arc;
 use wasmtime::Engine;
 
 pub use answer::{Cause, Finding, Firing, Outcome, Severity, Undecided, Verdicts};
+pub(crate) use cache::folder;
 pub use cache::{Cache, CacheError};
 pub use compile::{
     COMPILE_VERB, CompileError, CompileLimits, Compiler, CompilerProgram, compile_child_main,

@@ -15,6 +15,7 @@ use super::module::{Demand, Module, ModuleError};
 use super::mould::Mould;
 use super::wants::Wants;
 use super::{GuestOrder, Sandbox, wasi};
+use crate::config::Limits;
 use crate::digest::Digest;
 use crate::trust::TrustError;
 
@@ -139,6 +140,12 @@ impl Source {
     /// counted, by counter.
     pub fn commit<'a>(&self, instance: &'a mut Instance) -> &'a [u64] {
         instance.commit()
+    }
+
+    /// What the guest may use.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.mould.limits
     }
 
     /// Log lines that passed, and lines that were dropped.

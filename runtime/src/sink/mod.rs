@@ -6,7 +6,7 @@ mod json;
 mod open;
 mod pretty;
 mod recording;
-mod rotate;
+pub(crate) mod rotate;
 
 use std::path::PathBuf;
 use std::sync::Arc;

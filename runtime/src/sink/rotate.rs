@@ -50,8 +50,9 @@ impl Rotation {
 }
 
 /// A file of lines.
-pub(super) struct RotatingFile {
+pub(crate) struct RotatingFile {
     rotation: Rotation,
+    private: bool,
     file: BufWriter<File>,
     bytes: u64,
 }
@@ -59,8 +60,16 @@ pub(super) struct RotatingFile {
 impl RotatingFile {
     /// Opens the file and goes on at its end.
     pub(super) fn open(rotation: Rotation) -> Result<Self, SinkError> {
-        let file = OpenOptions::new()
-            .create(true)
+        Self::open_for(rotation, false)
+    }
+
+    /// The same for a file that only its owner may read.
+    pub(crate) fn open_private(rotation: Rotation) -> Result<Self, SinkError> {
+        Self::open_for(rotation, true)
+    }
+
+    fn open_for(rotation: Rotation, private: bool) -> Result<Self, SinkError> {
+        let file = options(private)
             .append(true)
             .open(&rotation.path)
             .map_err(|error| rotation.error(error))?;
@@ -70,6 +79,7 @@ impl RotatingFile {
             .len();
         Ok(Self {
             rotation,
+            private,
             file: BufWriter::new(file),
             bytes,
         })
@@ -80,13 +90,16 @@ impl RotatingFile {
     }
 
     /// Writes a line, to a new file where this one would grow past its size.
-    pub(super) fn write(&mut self, line: &[u8]) -> Result<(), SinkError> {
+    pub(crate) fn write(&mut self, line: &[u8]) -> Result<(), SinkError> {
         let length = line.len() as u64;
         if self.bytes > 0 && self.bytes.saturating_add(length) > self.rotation.bytes_max {
             self.flush()?;
             self.rotation.rotate()?;
-            let file =
-                File::create(&self.rotation.path).map_err(|error| self.rotation.error(error))?;
+            let file = options(self.private)
+                .write(true)
+                .truncate(true)
+                .open(&self.rotation.path)
+                .map_err(|error| self.rotation.error(error))?;
             self.file = BufWriter::new(file);
             self.bytes = 0;
         }
@@ -97,11 +110,22 @@ impl RotatingFile {
         Ok(())
     }
 
-    pub(super) fn flush(&mut self) -> Result<(), SinkError> {
+    pub(crate) fn flush(&mut self) -> Result<(), SinkError> {
         self.file
             .flush()
             .map_err(|error| self.rotation.error(error))
     }
+}
+
+/// How such a file is made.
+fn options(private: bool) -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.create(true);
+    #[cfg(unix)]
+    if private {
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    }
+    options
 }
 
 #[cfg(test)]

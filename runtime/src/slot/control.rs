@@ -4,59 +4,23 @@
 //! thread itself when its call returns, or the watch when the call has run past its wall clock: so
 //! every job is settled once, and an abandoned call leaves no effect.
 
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::aftermath::Handover;
+use super::costs::Costs;
+use super::generation::Generation;
 use super::statistics::SlotStatistics;
-use super::{ABANDONED_THREADS_MAX, Duty, Settled, SlotOptions, worker};
+use super::supervision::Supervisor;
+use super::{ABANDONED_THREADS_MAX, Duty, Part, Settled, SlotOptions, Without};
 use crate::digest::Digest;
-use crate::sandbox::{Fault, FaultReason, Instance, Memory, Prepared, Sandbox, Source, Wants};
-
-/// A guest in force.
-pub(super) struct Generation {
-    pub(super) number: u64,
-    pub(super) instance: Option<Instance>,
-    pub(super) source: Arc<Source>,
-    pub(super) module: String,
-    pub(super) digest: Digest,
-    pub(super) counters: Vec<String>,
-    pub(super) kept: Kept,
-}
-
-/// How often the memory of a guest that has some is taken, between two batches.
-const SNAPSHOT_EVERY: Duration = Duration::from_secs(1);
-
-/// What a guest with memory is put back to after a fault.
-#[derive(Debug, Default)]
-pub(super) struct Kept {
-    pub(super) memory: Option<Memory>,
-    taken: Option<Instant>,
-    /// Batches answered since: what a fault forgets.
-    pub(super) batches_since: u64,
-    /// Its snapshots break or are too large: it goes on without.
-    pub(super) given_up: bool,
-}
-
-impl Kept {
-    /// Whether it is time to take another.
-    pub(super) fn is_due(&self, now: Instant) -> bool {
-        let is_old = self
-            .taken
-            .is_none_or(|taken| now.saturating_duration_since(taken) >= SNAPSHOT_EVERY);
-        is_old && !self.given_up && self.batches_since > 0
-    }
-
-    pub(super) fn keep(&mut self, memory: Option<Memory>, now: Instant) {
-        self.memory = memory;
-        self.taken = Some(now);
-        self.batches_since = 0;
-    }
-}
+use crate::sandbox::{Fault, FaultReason, Prepared, Source, Wants};
 
 /// A guest on its way into force, and who waits for it.
-struct Proposed {
+pub(super) struct Proposed {
     guest: Prepared,
     told: Option<oneshot::Sender<u64>>,
 }
@@ -79,12 +43,30 @@ impl Switched {
 
 pub(super) struct RunningJob<D: Duty> {
     pub(super) job: Arc<D::Job>,
+    /// When the call began that runs now: a job may take several.
     pub(super) since: Instant,
     pub(super) generation: u64,
+    /// How its rows have ended so far: what those calls wrote has taken effect.
+    pub(super) parts: Vec<Part<D::Answer>>,
+}
+
+impl<D: Duty> RunningJob<D> {
+    /// How the job ended; rows that have not are without a verdict.
+    pub(super) fn settled(mut self, why: Without) -> (Arc<D::Job>, Settled<D::Answer>, u64) {
+        let all = D::batch(&self.job).rows();
+        let done = self.parts.last().map_or(0, |part| part.rows.end);
+        if done < all || self.parts.is_empty() {
+            self.parts.push(Part {
+                rows: done..all,
+                verdict: Err(why),
+            });
+        }
+        (self.job, Settled { parts: self.parts }, self.generation)
+    }
 }
 
 pub(super) struct State<D: Duty> {
-    proposed: Option<Proposed>,
+    pub(super) proposed: Option<Proposed>,
     generations: u64,
     in_force: Option<(Arc<Source>, Digest)>,
     wants: Wants,
@@ -95,6 +77,15 @@ pub(super) struct State<D: Duty> {
     abandoned: usize,
     stalled: bool,
     ended: bool,
+    /// No more jobs come: nothing that is left waits for a pause.
+    pub(super) finishing: bool,
+    /// The CPU clock of the thread, as it was read last.
+    pub(super) cpu_seen: Duration,
+    /// The thread that waits to take over from one of low priority.
+    pub(super) successor: Option<SyncSender<Handover>>,
+    pub(super) supervisor: Supervisor,
+    /// What the rows of the generation in force cost.
+    pub(super) costs: Costs,
     pub(super) statistics: SlotStatistics,
     pub(super) faults_told: FaultsTold,
 }
@@ -131,6 +122,8 @@ pub(super) struct Control<D: Duty> {
     pub(super) duty: D,
     state: Mutex<State<D>>,
     ended: Condvar,
+    /// Wakes a thread that rests.
+    pub(super) woken: Condvar,
 }
 
 impl<D: Duty> Control<D> {
@@ -140,8 +133,9 @@ impl<D: Duty> Control<D> {
             world: D::WORLD.as_str().to_owned(),
             ..SlotStatistics::default()
         };
+        let kept = options.ledger.read(&options.name);
+        let settings = options.supervision.clone();
         Self {
-            options,
             duty,
             state: Mutex::new(State {
                 proposed: None,
@@ -153,10 +147,17 @@ impl<D: Duty> Control<D> {
                 abandoned: 0,
                 stalled: false,
                 ended: false,
+                finishing: false,
+                cpu_seen: Duration::ZERO,
+                successor: None,
+                costs: Costs::new(),
+                supervisor: Supervisor::new(settings, kept, Instant::now()),
                 statistics,
                 faults_told: FaultsTold::default(),
             }),
             ended: Condvar::new(),
+            woken: Condvar::new(),
+            options,
         }
     }
 
@@ -175,16 +176,14 @@ impl<D: Duty> Control<D> {
         // An earlier proposal that was not taken yet is overtaken: its waiter hears nothing more.
         state.proposed = Some(Proposed { guest, told });
         drop(state);
+        self.woken.notify_all();
         self.duty.interrupt();
     }
 
     /// Starts a thread that may take jobs.
     pub(super) fn spawn(self: &Arc<Self>) -> std::io::Result<()> {
         let thread = self.state().thread;
-        let control = Arc::clone(self);
-        let name = format!("slot-{}", self.options.name);
-        Sandbox::spawn(name, move || worker::run(&control, thread))?;
-        Ok(())
+        self.spawn_thread(thread)
     }
 
     /// The proposed guest as a generation, if there is one.
@@ -200,38 +199,38 @@ impl<D: Duty> Control<D> {
         state.in_force = Some((Arc::clone(&source), digest));
         state.wants.clone_from(&wants);
         state.statistics.generation = number;
+        state.costs = Costs::new();
         state.statistics.module.clone_from(&module);
         state.statistics.digest = digest.to_string();
         state.statistics.memory_bytes = instance.memory_bytes();
+        let cpu_share = source.limits().cpu_share;
+        let name = &state.statistics.digest.clone();
+        let is_released = state.supervisor.in_force(name, cpu_share);
         drop(state);
+        if is_released {
+            tracing::info!(slot = %self.options.name, "another module ends the quarantine");
+            self.keep_quarantine();
+        }
         if let Some(told) = proposed.told {
             // Nobody waits any more: the switch is made all the same.
             let _ = told.send(number);
         }
-        Some(Generation {
-            number,
-            instance: Some(instance),
-            source,
-            module,
-            digest,
-            counters: wants.counters,
-            kept: Kept::default(),
-        })
+        let instance = Some(instance);
+        let counters = wants.counters;
+        Some(Generation::new(
+            number, instance, source, module, digest, counters,
+        ))
     }
 
     /// What is in force, without an instance: for a thread that takes over.
     pub(super) fn generation_in_force(&self) -> Option<Generation> {
         let state = self.state();
         let (source, digest) = state.in_force.clone()?;
-        Some(Generation {
-            number: state.generations,
-            instance: None,
-            source,
-            module: state.statistics.module.clone(),
-            digest,
-            counters: state.wants.counters.clone(),
-            kept: Kept::default(),
-        })
+        let module = state.statistics.module.clone();
+        let (number, counters) = (state.generations, state.wants.counters.clone());
+        Some(Generation::new(
+            number, None, source, module, digest, counters,
+        ))
     }
 
     /// What the way to the slot was made for can't change under it.
@@ -266,8 +265,8 @@ impl<D: Duty> Control<D> {
         proposed.or_else(|| state.in_force.as_ref().map(|(_, digest)| *digest))
     }
 
-    /// Gives up a call that has run past its wall clock: its batch is settled without an answer,
-    /// and another thread goes on with the next one.
+    /// Gives up a call that has run past its wall clock: what its batch has no answer for is settled
+    /// without one, and another thread goes on with the next one.
     pub(super) fn watch(self: &Arc<Self>, now: Instant) {
         let mut state = self.state();
         let overdue = state.running.as_ref().is_some_and(|running| {
@@ -279,7 +278,7 @@ impl<D: Duty> Control<D> {
         let Some(running) = state.running.take() else {
             return;
         };
-        state.thread += 1;
+        state.next_thread();
         state.abandoned += 1;
         state.stalled = state.abandoned >= ABANDONED_THREADS_MAX;
         let stalled = state.stalled;
@@ -287,14 +286,15 @@ impl<D: Duty> Control<D> {
             "a call did not return within {} ms: its thread was given up",
             self.options.call_wall_max.as_millis()
         );
-        let rows = D::rows(&running.job);
         state
             .statistics
             .count_fault(Fault::of(FaultReason::Stalled, message));
-        state.statistics.rows_unanswered += rows;
+        let (job, settled, generation) = running.settled(Without::Stalled);
+        state
+            .statistics
+            .count_without(&settled, self.options.on_fault);
         drop(state);
-        self.duty
-            .settle(&running.job, Settled::Unanswered, running.generation);
+        self.settle(&job, settled, generation);
         tracing::warn!(slot = %self.options.name, stalled, "a guest's thread was given up");
         if stalled {
             // Its queue goes on by its own policy; nobody takes from it until the operator acts.
@@ -307,6 +307,23 @@ impl<D: Duty> Control<D> {
         }
     }
 
+    /// The state, while a job runs on that thread; none if the thread was given up.
+    pub(super) fn running_on(&self, thread: u64) -> Option<MutexGuard<'_, State<D>>> {
+        let state = self.state();
+        (state.thread == thread && state.running.is_some()).then_some(state)
+    }
+
+    /// Another call of the job under way begins; false if its thread was given up.
+    pub(super) fn begins(&self, thread: u64, now: Instant) -> bool {
+        let Some(mut state) = self.running_on(thread) else {
+            return false;
+        };
+        if let Some(running) = &mut state.running {
+            running.since = now;
+        }
+        true
+    }
+
     /// A thread that was given up has come back.
     pub(super) fn returned(&self) {
         let mut state = self.state();
@@ -314,7 +331,11 @@ impl<D: Duty> Control<D> {
     }
 
     pub(super) fn end(&self) {
-        self.state().ended = true;
+        let mut state = self.state();
+        state.ended = true;
+        // Who waits to take over has nothing to take over any more.
+        state.successor = None;
+        drop(state);
         self.ended.notify_all();
     }
 
@@ -337,12 +358,15 @@ impl<D: Duty> Control<D> {
 
     pub(super) fn statistics(&self) -> SlotStatistics {
         let state = self.state();
+        let now = Instant::now();
         let mut statistics = state.statistics.clone();
+        statistics.fuel_of_row = state.costs.fuel_of_row();
+        statistics.quarantine = state.supervisor.quarantine_status(now);
         statistics.abandoned_threads = state.abandoned;
         statistics.state = match (state.ended, state.stalled) {
             (true, _) => "ended",
             (false, true) => "stalled",
-            (false, false) => "running",
+            (false, false) => state.supervisor.state(now),
         }
         .to_owned();
         if let Some((source, _)) = &state.in_force {

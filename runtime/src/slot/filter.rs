@@ -7,7 +7,7 @@ use weir_bus::batch::Batch;
 use weir_bus::pubsub::{Pushed, Queue, QueueCounts, QueueLimits, QueuePolicy, Recv, Weigh};
 use weir_bus::{Count, DropReason, Kind, Selection};
 
-use super::{Duty, Settled};
+use super::{Duty, Part, Settled};
 use crate::config::OnFault;
 use crate::sandbox::{Instance, Outcome, World};
 
@@ -96,6 +96,7 @@ impl Duty for FilterDuty {
     type Answer = Selection;
 
     const WORLD: World = World::Filter;
+    const MAY_WAIT: bool = false;
 
     fn next(&self) -> Recv<FilterJob> {
         // Its senders hear of every loss themselves: a gap tells nothing new.
@@ -110,40 +111,46 @@ impl Duty for FilterDuty {
         self.queue.close();
     }
 
-    fn rows(job: &FilterJob) -> u64 {
-        job.batch.rows() as u64
+    fn batch(job: &FilterJob) -> &Batch {
+        &job.batch
     }
 
-    fn ask(&self, instance: &mut Instance, job: &FilterJob) -> Outcome<Selection> {
-        instance.keep(&job.batch, job.missed)
+    fn ask(
+        &self,
+        instance: &mut Instance,
+        job: &FilterJob,
+        batch: &Batch,
+        first: usize,
+    ) -> Outcome<Selection> {
+        instance.keep(batch, if first == 0 { job.missed } else { Some(0) })
     }
 
     fn settle(&self, job: &FilterJob, settled: Settled<Selection>, _generation: u64) {
         let rows = job.batch.rows() as u64;
-        let unanswered = |reason| Filtered {
-            batch: None,
-            removed: 0,
-            dropped: Some((reason, Count { rows, batches: 1 })),
+        let lost: usize = match self.on_fault {
+            OnFault::Pass => 0,
+            OnFault::Drop | OnFault::DeadLetter => {
+                settled.without().map(|(rows, _)| rows.len()).sum()
+            }
         };
-        let filtered = match (settled, self.on_fault) {
-            (Settled::Answered(selection), _) => match job.batch.select(&selection) {
-                Ok(kept) => Filtered {
-                    removed: rows.saturating_sub(kept.rows() as u64),
-                    batch: (kept.rows() > 0 || rows == 0).then_some(kept),
-                    dropped: None,
-                },
-                // The sandbox has checked that it fits; what is left is Arrow's own refusal.
-                Err(error) => {
-                    tracing::error!(%error, "a checked selection was refused");
-                    unanswered(DropReason::Invalid)
+        let selection = going_on(settled, self.on_fault);
+        let filtered = match job.batch.select(&selection) {
+            Ok(kept) => Filtered {
+                removed: rows
+                    .saturating_sub(lost as u64)
+                    .saturating_sub(kept.rows() as u64),
+                batch: (kept.rows() > 0 || rows == 0).then_some(kept),
+                dropped: (lost > 0).then(|| (DropReason::Fault, Count::batch(lost as u64))),
+            },
+            // The sandbox has checked that it fits; what is left is Arrow's own refusal.
+            Err(error) => {
+                tracing::error!(%error, "a checked selection was refused");
+                Filtered {
+                    batch: None,
+                    removed: 0,
+                    dropped: Some((DropReason::Invalid, Count::batch(rows))),
                 }
-            },
-            (Settled::Unanswered, OnFault::Pass) => Filtered {
-                batch: Some(job.batch.clone()),
-                removed: 0,
-                dropped: None,
-            },
-            (Settled::Unanswered, OnFault::Drop) => unanswered(DropReason::Fault),
+            }
         };
         let reply = job
             .reply
@@ -158,5 +165,73 @@ impl Duty for FilterDuty {
 
     fn counts(&self) -> QueueCounts {
         self.queue.counts()
+    }
+}
+
+/// The rows of the whole batch that go on.
+fn going_on(mut settled: Settled<Selection>, on_fault: OnFault) -> Selection {
+    // All but always there is one part: then it is what the guest said.
+    if let [part] = settled.parts.as_mut_slice() {
+        return match (&mut part.verdict, on_fault) {
+            (Ok(selection), _) => std::mem::replace(selection, Selection::None),
+            (Err(_), OnFault::Pass) => Selection::All,
+            (Err(_), OnFault::Drop | OnFault::DeadLetter) => Selection::None,
+        };
+    }
+    let mut rows = Vec::new();
+    for Part {
+        rows: part,
+        verdict,
+    } in settled.parts
+    {
+        // A batch has fewer rows than a u32 counts: a guest names them by such numbers.
+        let number = |row: usize| u32::try_from(row).ok();
+        match verdict {
+            Ok(Selection::None) => {}
+            Ok(Selection::Rows(list)) => {
+                let first = number(part.start).unwrap_or(u32::MAX);
+                rows.extend(list.iter().map(|row| first.saturating_add(*row)));
+            }
+            Ok(Selection::Mask(mask)) => {
+                let is_set = |at: usize| {
+                    mask.get(at / 8)
+                        .is_some_and(|byte| byte >> (at % 8) & 1 == 1)
+                };
+                let first = part.start;
+                rows.extend(part.filter(|row| is_set(row - first)).filter_map(number));
+            }
+            Err(_) if on_fault != OnFault::Pass => {}
+            Ok(Selection::All) | Err(_) => rows.extend(part.filter_map(number)),
+        }
+    }
+    Selection::Rows(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slot::Without;
+
+    #[test]
+    fn parts_are_put_together_in_the_numbers_of_the_batch() {
+        let part = |rows, verdict| Part { rows, verdict };
+        let settled = Settled {
+            parts: vec![
+                part(0..2, Ok(Selection::All)),
+                part(2..3, Err(Without::Poisonous)),
+                part(3..6, Ok(Selection::Rows(vec![0, 2]))),
+                part(6..8, Ok(Selection::None)),
+                part(8..18, Ok(Selection::Mask(vec![0b0000_0101, 0b1111_1110]))),
+                part(18..20, Err(Without::Unevaluated)),
+            ],
+        };
+        for (on_fault, expected) in [
+            (OnFault::Pass, vec![0, 1, 2, 3, 5, 8, 10, 17, 18, 19]),
+            (OnFault::Drop, vec![0, 1, 3, 5, 8, 10, 17]),
+            (OnFault::DeadLetter, vec![0, 1, 3, 5, 8, 10, 17]),
+        ] {
+            let selection = going_on(settled.clone(), on_fault);
+            assert_eq!(selection, Selection::Rows(expected));
+        }
     }
 }

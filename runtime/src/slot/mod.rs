@@ -5,26 +5,39 @@
 //! guest is called, thrown away and replaced is here, once for all. A guest is switched between
 //! two batches, never within one.
 
+mod aftermath;
 mod control;
+mod costs;
 pub mod filter;
+mod generation;
+mod job;
+mod settled;
 pub mod stage;
 mod statistics;
+mod supervision;
 pub mod trigger;
 mod worker;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use weir_bus::batch::Batch;
 use weir_bus::pubsub::{Delivery, QueueCounts, Recv};
 
 pub use control::Switched;
+pub use costs::FuelOfRow;
+pub use settled::{Part, Settled, Without};
 pub use statistics::SlotStatistics;
+pub use supervision::QuarantineStatus;
+pub use supervision::ledger::{FileLedger, QuarantineLedger, Quarantined};
 
-use crate::config::OnFault;
+use crate::config::{OnFault, SupervisionSettings};
+use crate::dead_letters::DeadLetters;
 use crate::digest::Digest;
 use crate::sandbox::{Instance, Outcome, Prepared, World};
 use control::Control;
-pub(crate) use worker::ABANDON_GRACE;
+pub(crate) use job::ABANDON_GRACE;
+pub(crate) use supervision::search::RUNS_PER_ROW_MAX;
 
 /// What all slots have, whatever their world.
 #[derive(Clone, Debug)]
@@ -35,15 +48,14 @@ pub struct SlotOptions {
     pub on_fault: OnFault,
     /// The wall clock of a call, after which its thread is given up and replaced.
     pub call_wall_max: Duration,
-}
-
-/// How a batch ended for its guest.
-#[derive(Clone, Debug)]
-pub enum Settled<A> {
-    /// In an answer.
-    Answered(A),
-    /// Without one: its rows go on by `on_fault`.
-    Unanswered,
+    /// CPU time that may be spent, after the first fault of a batch, on finding the rows that do it.
+    pub search_cpu_max: Duration,
+    /// Where rows that break the guest are kept.
+    pub dead_letters: Arc<DeadLetters>,
+    /// When a guest that breaks is paused and quarantined.
+    pub supervision: SupervisionSettings,
+    /// Where quarantines outlive the process.
+    pub ledger: Arc<dyn QuarantineLedger>,
 }
 
 /// What a slot does for the world that its guest is of.
@@ -51,10 +63,13 @@ pub trait Duty: Send + Sync + 'static {
     /// What is handed to the guest.
     type Job: Send + Sync + 'static;
     /// What the guest answers.
-    type Answer;
+    type Answer: Send;
 
     /// The world that guests of this slot must be of.
     const WORLD: World;
+    /// Whether jobs may wait while the guest is paused after a fault. Where somebody waits for the
+    /// verdict, they are settled without one instead.
+    const MAY_WAIT: bool;
 
     /// Waits for the next job.
     fn next(&self) -> Recv<Self::Job>;
@@ -62,15 +77,22 @@ pub trait Duty: Send + Sync + 'static {
     fn interrupt(&self);
     /// No more jobs: what is queued is still worked on.
     fn finish(&self);
-    /// Rows of a job.
-    fn rows(job: &Self::Job) -> u64;
-    /// Asks the guest.
-    fn ask(&self, instance: &mut Instance, job: &Self::Job) -> Outcome<Self::Answer>;
+    /// The rows of a job.
+    fn batch(job: &Self::Job) -> &Batch;
+    /// Asks the guest about some rows of a job, which are those of `batch`; the first of them is the
+    /// job's `first`.
+    fn ask(
+        &self,
+        instance: &mut Instance,
+        job: &Self::Job,
+        batch: &Batch,
+        first: usize,
+    ) -> Outcome<Self::Answer>;
     /// Rows that the guest itself could not decide.
     fn undecided(_answer: &Self::Answer) -> u64 {
         0
     }
-    /// Makes the answer's effects happen: once for each job, whatever became of it.
+    /// Makes the effects of the answers happen: once for each job, whatever became of it.
     fn settle(&self, job: &Self::Job, settled: Settled<Self::Answer>, generation: u64);
     /// The counts of the queue that jobs come from.
     fn counts(&self) -> QueueCounts;
@@ -142,12 +164,16 @@ pub trait SlotHandle: Send + Sync {
     fn fits(&self, guest: &Prepared) -> Result<(), String>;
     /// Switches to another guest between two batches.
     fn switch(&self, guest: Prepared) -> Switched;
+    /// The end has begun: what is queued, or still comes, waits for no pause any more.
+    fn hurry(&self);
     /// No more jobs; what is queued is still worked on.
     fn finish(&self);
     /// Waits until the thread has ended; false if the deadline came first.
     fn wait(&self, deadline: Instant) -> bool;
     /// Gives up a call that has run past its wall clock.
     fn watch(&self, now: Instant);
+    /// Ends the quarantine of the slot's module; false if it is in none.
+    fn release(&self) -> bool;
     /// The slot's counts.
     fn statistics(&self) -> SlotStatistics;
 }
@@ -175,7 +201,12 @@ impl<D: Duty> SlotHandle for Slot<D> {
         switched
     }
 
+    fn hurry(&self) {
+        self.control.hurry();
+    }
+
     fn finish(&self) {
+        self.control.hurry();
         self.control.duty.finish();
     }
 
@@ -185,6 +216,10 @@ impl<D: Duty> SlotHandle for Slot<D> {
 
     fn watch(&self, now: Instant) {
         self.control.watch(now);
+    }
+
+    fn release(&self) -> bool {
+        self.control.release()
     }
 
     fn statistics(&self) -> SlotStatistics {

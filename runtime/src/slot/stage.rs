@@ -146,6 +146,7 @@ impl Duty for StageDuty {
     type Answer = Vec<Finding>;
 
     const WORLD: World = World::Stage;
+    const MAY_WAIT: bool = true;
 
     fn next(&self) -> Recv<StageJob> {
         // A request is about one row; what was lost before it is counted, not told.
@@ -160,20 +161,24 @@ impl Duty for StageDuty {
         self.queue.close();
     }
 
-    fn rows(job: &StageJob) -> u64 {
-        job.event().rows() as u64
+    fn batch(job: &StageJob) -> &Batch {
+        job.event()
     }
 
-    fn ask(&self, instance: &mut Instance, job: &StageJob) -> Outcome<Vec<Finding>> {
-        instance.analyze(job.event(), &[], Some(job.cause()))
+    fn ask(
+        &self,
+        instance: &mut Instance,
+        job: &StageJob,
+        batch: &Batch,
+        _first: usize,
+    ) -> Outcome<Vec<Finding>> {
+        instance.analyze(batch, &[], Some(job.cause()))
     }
 
     fn settle(&self, job: &StageJob, settled: Settled<Vec<Finding>>, generation: u64) {
-        let Settled::Answered(findings) = settled else {
-            return;
-        };
+        let parts = settled.parts.into_iter();
+        let findings = parts.flat_map(|part| part.verdict.unwrap_or_default());
         let events: Vec<CollectionEvent> = findings
-            .into_iter()
             .map(|finding| self.event(finding, job.cause(), generation))
             .collect();
         if events.is_empty() {

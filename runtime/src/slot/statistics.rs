@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 use weir_bus::pubsub::QueueCounts;
 
+use super::{FuelOfRow, QuarantineStatus, Settled, Without};
+use crate::config::OnFault;
 use crate::sandbox::{Cost, Fault, FaultReason};
 
 /// The counts of a slot at one instant.
@@ -15,7 +17,7 @@ pub struct SlotStatistics {
     pub slot: String,
     /// `filter`, `trigger` or `stage`.
     pub world: String,
-    /// `running`, `stalled` or `ended`.
+    /// `running`, `throttled`, `backing-off`, `quarantined`, `stalled` or `ended`.
     pub state: String,
     /// The module as the config names it.
     pub module: String,
@@ -27,31 +29,60 @@ pub struct SlotStatistics {
     pub answered: u64,
     /// Rows of those calls.
     pub rows_answered: u64,
-    /// Batches that the guest gave no verdict on, without a fault.
+    /// Calls in which the guest gave no verdict, without a fault.
     pub rejected: u64,
     /// Rows that went without a verdict, for whatever reason.
     pub rows_unanswered: u64,
+    /// Of these, rows that were let pass (`on_fault`).
+    pub rows_passed: u64,
+    /// Of these, rows that were dropped.
+    pub rows_dropped: u64,
+    /// Of these, rows that were dropped and are to be kept among the dead letters.
+    pub rows_dead_lettered: u64,
     /// Rows that the guest itself could not decide.
     pub rows_undecided: u64,
     /// Faults by reason.
     pub faults: BTreeMap<FaultReason, u64>,
     /// The last fault.
     pub last_fault: Option<Fault>,
+    /// Batches with a fault of the guest's; with its repetition and its search, a batch is one.
+    pub faulted: u64,
+    /// Batches tried once more after a fault.
+    pub retries: u64,
+    /// Runs made to find the rows that break the guest.
+    pub search_runs: u64,
+    /// Rows found that break the guest.
+    pub rows_poisonous: u64,
+    /// Dead letters written: for these, and for all rows without a verdict where `on_fault` says so.
+    pub dead_letters: u64,
+    /// Dead letters that could not be written.
+    pub dead_letters_lost: u64,
     /// Instances made after a fault.
     pub restarts: u64,
-    /// Batches that guests with memory had answered since their last snapshot when they broke:
-    /// what they learned from them is forgotten.
-    pub batches_forgotten: u64,
+    /// Calls that guests with memory had answered since their last snapshot when they broke: what
+    /// they learned from them is forgotten.
+    pub calls_forgotten: u64,
     /// Fuel of all calls.
     pub fuel: u64,
+    /// Fuel a row of the generation in force, over its answered calls.
+    pub fuel_of_row: FuelOfRow,
     /// Time of all calls on the wall clock; written as nanoseconds.
     #[serde(rename = "time_ns", serialize_with = "as_ns")]
     pub time: Duration,
     /// CPU time of the slot's thread; written as nanoseconds.
     #[serde(rename = "cpu_ns", serialize_with = "as_ns")]
     pub cpu: Duration,
+    /// How long batches waited because the slot had used its share of the CPU; written as nanoseconds.
+    #[serde(rename = "throttled_ns", serialize_with = "as_ns")]
+    pub throttled: Duration,
     /// Linear memory of the instance, in bytes.
     pub memory_bytes: usize,
+    /// The most that an instance had after a call.
+    pub memory_bytes_peak: usize,
+    /// Instances made anew because their memory had grown.
+    pub recycled: u64,
+    /// The quarantine of the module in force, where it is in one.
+    pub quarantine: Option<QuarantineStatus>,
     /// Counters by name.
     pub counters: BTreeMap<String, u64>,
     /// Log lines that passed.
@@ -78,6 +109,22 @@ impl SlotStatistics {
     pub(super) fn count_fault(&mut self, fault: Fault) {
         *self.faults.entry(fault.reason).or_default() += 1;
         self.last_fault = Some(fault);
+    }
+
+    /// Counts the rows without a verdict, and what becomes of them.
+    pub(super) fn count_without<A>(&mut self, settled: &Settled<A>, on_fault: OnFault) {
+        for (rows, why) in settled.without() {
+            let count = rows.len() as u64;
+            self.rows_unanswered += count;
+            if why == Without::Poisonous {
+                self.rows_poisonous += count;
+            }
+            match on_fault {
+                OnFault::Pass => self.rows_passed += count,
+                OnFault::Drop => self.rows_dropped += count,
+                OnFault::DeadLetter => self.rows_dead_lettered += count,
+            }
+        }
     }
 
     pub(super) fn count_cost(&mut self, cost: Cost) {

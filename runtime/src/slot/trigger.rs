@@ -132,6 +132,7 @@ impl Duty for TriggerDuty {
     type Answer = Verdicts;
 
     const WORLD: World = World::Trigger;
+    const MAY_WAIT: bool = true;
 
     fn next(&self) -> Recv<TriggerJob> {
         loop {
@@ -165,12 +166,18 @@ impl Duty for TriggerDuty {
         self.subscriber.finish();
     }
 
-    fn rows(job: &TriggerJob) -> u64 {
-        job.batch.rows() as u64
+    fn batch(job: &TriggerJob) -> &Batch {
+        &job.batch
     }
 
-    fn ask(&self, instance: &mut Instance, job: &TriggerJob) -> Outcome<Verdicts> {
-        instance.evaluate(&job.batch, job.missed)
+    fn ask(
+        &self,
+        instance: &mut Instance,
+        job: &TriggerJob,
+        batch: &Batch,
+        first: usize,
+    ) -> Outcome<Verdicts> {
+        instance.evaluate(batch, if first == 0 { job.missed } else { Some(0) })
     }
 
     fn undecided(verdicts: &Verdicts) -> u64 {
@@ -181,9 +188,11 @@ impl Duty for TriggerDuty {
 
     fn settle(&self, job: &TriggerJob, settled: Settled<Verdicts>, _generation: u64) {
         // Rows without a verdict fire nothing: the fault is what is told of them.
-        if let Settled::Answered(verdicts) = settled {
-            for firing in &verdicts.firings {
-                self.fire(&job.batch, firing);
+        for part in settled.parts {
+            let first = u32::try_from(part.rows.start).unwrap_or(u32::MAX);
+            for mut firing in part.verdict.into_iter().flat_map(|all| all.firings) {
+                firing.row = firing.row.saturating_add(first);
+                self.fire(&job.batch, &firing);
             }
         }
     }

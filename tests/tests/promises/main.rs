@@ -12,4 +12,5 @@ mod operating_doc;
 mod pipeline;
 mod socket;
 mod sources;
+mod supervision;
 mod trust;

@@ -22,6 +22,9 @@ pub struct Settings {
     /// Only at batches with a row whose `name` is this.
     #[serde(default)]
     pub name: Option<String>,
+    /// The same for each of these.
+    #[serde(default)]
+    pub names: Vec<String>,
 }
 
 fn always() -> u64 {
@@ -86,10 +89,18 @@ impl Plan {
         {
             return Ok(false);
         }
-        let Some(name) = &self.settings.name else {
+        let asked: Vec<&str> = self
+            .settings
+            .name
+            .iter()
+            .chain(&self.settings.names)
+            .map(String::as_str)
+            .collect();
+        if asked.is_empty() {
             return Ok(true);
-        };
+        }
         let names: TextColumn = batch.column("name")?;
-        Ok((0..names.rows()).any(|row| names.get(row) == Some(name)))
+        let is_asked = |row| names.get(row).is_some_and(|name| asked.contains(&name));
+        Ok((0..names.rows()).any(is_asked))
     }
 }

@@ -109,6 +109,12 @@ impl Compared for Slot {
 
     fn problem(&self, lost: u64) -> Option<String> {
         let name = &self.name;
+        if !self.quarantine.is_empty() {
+            return Some(format!(
+                "slot {name} is in quarantine: {}; `weir release {name}` ends it",
+                self.quarantine
+            ));
+        }
         if !["", "running"].contains(&self.state.as_str()) {
             return Some(format!("slot {name} is {}", self.state));
         }

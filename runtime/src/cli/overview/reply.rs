@@ -50,6 +50,10 @@ pub(in crate::cli) struct Slot {
     pub(super) faults: u64,
     pub(super) last_fault: String,
     pub(super) restarts: u64,
+    pub(super) poisonous: u64,
+    pub(super) fuel_p50: u64,
+    pub(super) fuel_p99: u64,
+    pub(super) quarantine: String,
     pub(super) fuel: u64,
     pub(super) time_ns: u64,
     pub(super) cpu_ns: u64,
@@ -146,12 +150,29 @@ fn slot(value: &Value) -> Slot {
         faults: faults.filter_map(|(_, count)| count.as_u64()).sum(),
         last_fault: text(&value["last_fault"], "reason"),
         restarts: number(value, &["restarts"]),
+        poisonous: number(value, &["rows_poisonous"]),
+        fuel_p50: number(value, &["fuel_of_row", "p50"]),
+        fuel_p99: number(value, &["fuel_of_row", "p99"]),
+        quarantine: quarantine(&value["quarantine"]),
         fuel: number(value, &["fuel"]),
         time_ns: number(value, &["time_ns"]),
         cpu_ns: number(value, &["cpu_ns"]),
         memory_bytes: number(value, &["memory_bytes"]),
         queue: queue(&value["queue"]),
     }
+}
+
+/// Why a module is in quarantine; empty where it is in none.
+fn quarantine(value: &Value) -> String {
+    if value.is_null() {
+        return String::new();
+    }
+    let seconds = number(value, &["tried_in_ms"]).div_ceil(1_000);
+    format!(
+        "{} faults, the last {}; tried in {seconds} s",
+        number(value, &["faults"]),
+        text(value, "reason")
+    )
 }
 
 fn queue(counts: &Value) -> Queue {

@@ -42,6 +42,12 @@ pub(super) const LIMITS: &[Key] = &[
         "A call that takes so many times its CPU limit by the clock has stalled.",
     ),
     Key::new(
+        "slots.<name>.limits.cpu_share",
+        Takes::Float { min: 0.0, max: 1.0 },
+        Fallback::Value("0.25"),
+        "The share of a core that the slot's thread may use over 10 seconds; past it, batches wait. 0 means no bound.",
+    ),
+    Key::new(
         "slots.<name>.limits.memory_bytes_max",
         Takes::Size {
             min: 64 * KIB,

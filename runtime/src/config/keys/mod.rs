@@ -10,6 +10,7 @@ mod ends;
 mod find;
 mod limits;
 mod slots;
+mod supervision;
 mod takes;
 mod trust;
 
@@ -108,7 +109,7 @@ impl Computed {
 }
 
 /// What stands at the head of each table of the config, in the order in which people read them.
-pub(crate) const SECTIONS: [(&str, &str); 12] = [
+pub(crate) const SECTIONS: [(&str, &str); 14] = [
     (
         "collector",
         "How events are collected: buffers, batches and timeouts.",
@@ -126,6 +127,14 @@ pub(crate) const SECTIONS: [(&str, &str); 12] = [
     (
         "trust.keys.<name>",
         "A key that modules may be signed with. A signature that says it is by this name is checked wherever there is one, and a wrong one is refused.",
+    ),
+    (
+        "supervision",
+        "What becomes of guests that break: pauses, quarantine, fresh instances.",
+    ),
+    (
+        "dead_letters",
+        "The rows that break a guest, kept for a person to look at.",
     ),
     (
         "metrics",
@@ -153,6 +162,8 @@ pub fn all() -> impl Iterator<Item = &'static Key> {
         daemon::SANDBOX,
         trust::TRUST,
         trust::KEYS,
+        supervision::SUPERVISION,
+        supervision::DEAD_LETTERS,
         daemon::METRICS,
         daemon::LOG,
         ends::SOURCES,

@@ -50,11 +50,11 @@ pub(super) const SLOTS: &[Key] = &[
     Key::new(
         "slots.<name>.on_fault",
         Takes::Choice {
-            of: &["pass", "drop"],
-            not_in_this_build: &["dead-letter"],
+            of: &["pass", "drop", "dead-letter"],
+            not_in_this_build: &[],
         },
         Fallback::Value("\"pass\""),
-        "What happens to rows that got no verdict.",
+        "What happens to rows that got no verdict: they go on, are dropped, or are dropped and kept among the dead letters.",
     ),
     Key::new(
         "slots.<name>.triggers",

@@ -31,13 +31,13 @@ const NEW_PREFIX: &str = ".new-";
 const NAME_DIGITS: usize = 64;
 
 /// A folder, or why there is none.
-pub(super) enum Opened {
+pub(crate) enum Opened {
     Folder(Dir),
     Not(String),
 }
 
 /// Opens a folder, which is made first where it is missing. `key` is the config's name for it.
-pub(super) fn open(path: &Path, key: &'static str) -> Result<Opened, CacheError> {
+pub(crate) fn open(path: &Path, key: &'static str) -> Result<Opened, CacheError> {
     let not = |error: io::Error| Opened::Not(format!("{key} = {}: {error}", path.display()));
     let made = DirBuilder::new()
         .recursive(true)
@@ -63,7 +63,7 @@ pub(super) fn open(path: &Path, key: &'static str) -> Result<Opened, CacheError>
 }
 
 /// Reads a file of ours, of at most that many bytes, at once.
-pub(super) fn read_own(dir: &Dir, name: &str, bytes_max: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read_own(dir: &Dir, name: &str, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut options = OpenOptions::new();
     // A pipe would otherwise wait for its writer.
     let flags = OFlags::NONBLOCK.bits().cast_signed();
@@ -88,7 +88,7 @@ pub(super) fn read_own(dir: &Dir, name: &str, bytes_max: u64) -> io::Result<Vec<
 }
 
 /// Writes a file so that a kill at any moment leaves the old one or the new one.
-pub(super) fn write_own(dir: &Dir, name: &str, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_own(dir: &Dir, name: &str, bytes: &[u8]) -> io::Result<()> {
     static WRITTEN: AtomicU64 = AtomicU64::new(0);
     let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
     let new = format!("{NEW_PREFIX}{}-{number}", std::process::id());

@@ -1,6 +1,7 @@
 //! Guests as text: what no compiled language does to its host.
 
 use weir::sandbox::{FaultReason, Limit};
+use weir::slot::SlotStatistics;
 use weir_tests::repository;
 use weir_tests::rig::Setup;
 
@@ -20,6 +21,9 @@ fn component(replaced: &[(&str, &str)]) -> Vec<u8> {
 }
 
 const SLOT: &str = "as-text";
+/// Faults of a guest that breaks on every row, in the search through a batch of four: two of the whole, two
+/// of its halves, four of its rows.
+const FAULTS_OF_BATCH: u64 = 8;
 
 fn setup(component: &[u8], off: &[Limit]) -> Setup {
     let config = format!("[slots.{SLOT}]\nmodule = \"as-text.wasm\"");
@@ -32,6 +36,15 @@ const MODULE: &str = "(;module;)";
 const CALL: &str = "(;call;)";
 /// Traps where the table may not grow: otherwise it would live with it.
 const GROW: &str = "(if (i32.eq (table.grow $t (ref.null func) (i32.const 20001)) (i32.const -1)) (then unreachable))";
+
+/// Every batch that it was asked about was searched to its end. From the second one on it is paused.
+fn breaks_on_every_row(counts: &SlotStatistics, reason: FaultReason, line: &str) {
+    let story = format!("{line}: {}", story(counts));
+    assert!(counts.faulted >= 2, "{story}");
+    let faults = counts.faulted * FAULTS_OF_BATCH;
+    assert_eq!(counts.faults, [(reason, faults)].into(), "{story}");
+    assert_eq!(counts.rows_unanswered, 16, "{story}");
+}
 
 #[test]
 fn a_guest_as_text_that_was_built_against_the_first_contract_still_runs() {
@@ -86,12 +99,7 @@ fn a_table_that_grows_past_its_elements_is_refused() {
     let component = component(&[(MODULE, "(table $t 1 funcref)"), (CALL, GROW)]);
     let finished = run(setup(&component, &[]));
     let counts = finished.slot(SLOT);
-    assert_eq!(
-        counts.faults,
-        [(FaultReason::Tables, 4)].into(),
-        "{}",
-        story(counts)
-    );
+    breaks_on_every_row(counts, FaultReason::Tables, "table.grow");
     assert_eq!(finished.pids().len(), 16);
 
     let finished = run(setup(&component, &[Limit::Tables]));
@@ -111,12 +119,7 @@ fn what_breaks_the_contract_itself_is_a_trap() {
     ] {
         let finished = run(setup(&component(&[(CALL, line)]), &[]));
         let counts = finished.slot(SLOT);
-        assert_eq!(
-            counts.faults,
-            [(FaultReason::Trap, 4)].into(),
-            "{line}: {}",
-            story(counts)
-        );
+        breaks_on_every_row(counts, FaultReason::Trap, line);
         assert_eq!(finished.pids().len(), 16, "{line}");
     }
 }

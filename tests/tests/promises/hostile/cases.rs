@@ -348,7 +348,7 @@ pub(super) const TRIGGERS: &[Case] = &[
     case("fatal", Fault(FaultReason::Fatal, "it is broken"), NoHarm),
     case(
         "firing-row-out-of-range",
-        Fault(FaultReason::InvalidOutput, "row 4"),
+        Fault(FaultReason::InvalidOutput, "row 1"),
         Limits(&[Limit::OutputFit], Harm::Answered),
     ),
     case(

@@ -16,8 +16,15 @@ const BATCHES: u32 = 4;
 const ROWS: u32 = 4;
 /// All rows.
 const ROWS_ALL: u32 = BATCHES * ROWS;
-/// In so many calls the guest is hostile, whatever its world; in the others it is a good one.
-const HOSTILE_CALLS: u64 = 2;
+/// The rows that make the guest hostile: the second one of the second and of the last batch.
+const POISON: [&str; 2] = ["p6", "p14"];
+/// So many calls of the first look at every row are hostile, whatever the guest's world.
+const HOSTILE_CALLS: u64 = POISON.len() as u64;
+/// What the search through a batch of four takes, of which the second row does it: two faults of all, one of
+/// the first half, one of the row; answers of the first row and of the second half.
+const FAULTS_OF_BATCH: u64 = 4;
+/// A batch of one row is its own culprit when it has broken the guest twice.
+const FAULTS_OF_ROW: u64 = 2;
 /// All guests' memory: what a guest without a limit of its own takes, and no more.
 const GUESTS_MEMORY: &str = "64MiB";
 
@@ -71,23 +78,29 @@ settings = {settings}
     text
 }
 
-/// In how many calls the guest of a case is hostile.
-fn hostile_calls(case: &Case) -> u64 {
-    // Asked again, it must find itself at the same batch: one row's name says which.
-    if case.does.starts_with("retry") {
-        1
-    } else {
-        HOSTILE_CALLS
+/// The faults of a guest that breaks wherever it is hostile.
+const fn faults(world: World) -> u64 {
+    HOSTILE_CALLS
+        * match world {
+            World::Stage => FAULTS_OF_ROW,
+            World::Filter | World::Trigger => FAULTS_OF_BATCH,
+        }
+}
+
+/// The answers that it gives in spite of them: about the first row and the second half of each such batch.
+fn answers(world: World) -> u64 {
+    let good = calls(world) - HOSTILE_CALLS;
+    match world {
+        World::Stage => good,
+        World::Filter | World::Trigger => good + 2 * HOSTILE_CALLS,
     }
 }
 
 fn setup(world: World, case: &Case, slot: &str, amount: u64) -> Setup {
-    let when = if case.does.starts_with("retry") {
-        "name = \"p6\"".to_owned()
-    } else {
-        format!("every = {}", calls(world) / HOSTILE_CALLS)
-    };
-    let settings = format!(r#"{{ do = "{}", amount = {amount}, {when} }}"#, case.does);
+    let settings = format!(
+        r#"{{ do = "{}", amount = {amount}, names = {POISON:?} }}"#,
+        case.does
+    );
     Setup::new(config(world, slot, &settings, case.limits))
 }
 
@@ -108,7 +121,7 @@ fn slot_name(world: World, case: &Case, kind: &str) -> String {
     format!("{}-{}-{number}-{kind}", world.as_str(), case.does)
 }
 
-/// With all limits: the call is lost, and nothing else.
+/// With all limits: the rows that do it are lost, and nothing else.
 pub(super) fn check(world: World, case: &Case) {
     let slot = slot_name(world, case, "on");
     let finished = run(setup(world, case, &slot, case.amount));
@@ -116,17 +129,25 @@ pub(super) fn check(world: World, case: &Case) {
     let text = format!("{slot}: {}", story(hostile));
     match case.ends {
         Ends::Fault(reason, says) => {
-            let expected = [(reason, hostile_calls(case))].into();
-            assert_eq!(hostile.faults, expected, "{text}");
+            assert_eq!(hostile.faults, [(reason, faults(world))].into(), "{text}");
             let fault = hostile.last_fault.as_ref().expect("a fault is kept");
             assert!(fault.message.contains(says), "{says}: {text}");
-            // The last call of all was one of them: nobody needed a fresh instance after it.
-            assert_eq!(hostile.restarts, hostile_calls(case) - 1, "{text}");
+            // After each of them somebody was asked: nobody was asked on what it had left.
+            assert_eq!(hostile.restarts, faults(world), "{text}");
+            assert_eq!(hostile.faulted, HOSTILE_CALLS, "{text}");
+            assert_eq!(hostile.retries, HOSTILE_CALLS, "{text}");
             assert_eq!(hostile.rejected, 0, "{text}");
+            assert_eq!(hostile.answered, answers(world), "{text}");
+            let poison = POISON.len() as u64;
+            let lost = (hostile.rows_unanswered, hostile.rows_poisonous);
+            assert_eq!(lost, (poison, poison), "{text}");
         }
         Ends::NoVerdict => {
             assert!(hostile.faults.is_empty(), "{text}");
-            assert_eq!(hostile.rejected, hostile_calls(case), "{text}");
+            assert_eq!(hostile.rejected, HOSTILE_CALLS, "{text}");
+            assert_eq!(hostile.answered, calls(world) - HOSTILE_CALLS, "{text}");
+            let rows = HOSTILE_CALLS * u64::from(ROWS_ALL) / calls(world);
+            assert_eq!(hostile.rows_unanswered, rows, "{text}");
         }
         Ends::Answer(says) => {
             assert!(hostile.faults.is_empty(), "{text}");
@@ -135,19 +156,6 @@ pub(super) fn check(world: World, case: &Case) {
             let is_said = says.is_empty() || said.iter().any(|line| line.contains(says));
             assert!(is_said, "{says}: {said:?}");
         }
-    }
-    if !matches!(case.ends, Ends::Answer(_)) {
-        assert_eq!(
-            hostile.answered,
-            calls(world) - hostile_calls(case),
-            "{text}"
-        );
-        let rows_of_call = u64::from(ROWS_ALL) / calls(world);
-        assert_eq!(
-            hostile.rows_unanswered,
-            hostile_calls(case) * rows_of_call,
-            "{text}"
-        );
     }
     no_effect(world, case, &slot, &finished);
     others_as_if_alone(&finished, &slot);
@@ -170,7 +178,7 @@ fn no_effect(world: World, case: &Case, slot: &str, finished: &Finished) {
     }
     let found = match world {
         World::Stage if is_answered => calls(world),
-        World::Stage => calls(world) - hostile_calls(case),
+        World::Stage => calls(world) - HOSTILE_CALLS,
         World::Filter | World::Trigger => 0,
     };
     assert_eq!(finished.findings(slot).count() as u64, found, "{slot}");
@@ -194,7 +202,7 @@ fn no_effect(world: World, case: &Case, slot: &str, finished: &Finished) {
     }
     if case.limits.contains("memory_bytes_max") {
         assert!(
-            hostile.memory_bytes <= 8 << 20,
+            hostile.memory_bytes_peak <= 8 << 20,
             "{slot}: {}",
             story(hostile)
         );
@@ -251,11 +259,11 @@ pub(super) fn check_without_limits(world: World, case: &Case) {
             assert!(hostile.time >= least, "{text}");
         }
         Harm::RunsInto(reason, says) => {
-            assert_eq!(hostile.faults, [(reason, HOSTILE_CALLS)].into(), "{text}");
+            assert_eq!(hostile.faults, [(reason, faults(world))].into(), "{text}");
             let fault = hostile.last_fault.as_ref().expect("a fault is kept");
             assert!(fault.message.contains(says), "{text}");
         }
-        Harm::Memory(bytes) => assert!(hostile.memory_bytes >= bytes, "{text}"),
+        Harm::Memory(bytes) => assert!(hostile.memory_bytes_peak >= bytes, "{text}"),
         Harm::LogLines(lines) => assert!(hostile.log_lines >= lines, "{text}"),
         Harm::LosesRows => {
             let (_, source) = finished
@@ -287,10 +295,11 @@ pub(super) fn check_without_limits(world: World, case: &Case) {
 pub(super) fn story(slot: &SlotStatistics) -> String {
     let fault = slot.last_fault.as_ref().map(ToString::to_string);
     format!(
-        "answered {}, rejected {}, faults {:?}, restarts {}, {} bytes, {} lines, last: {}",
+        "answered {}, rejected {}, faults {:?}, poisonous {}, restarts {}, {} bytes, {} lines, last: {}",
         slot.answered,
         slot.rejected,
         slot.faults,
+        slot.rows_poisonous,
         slot.restarts,
         slot.memory_bytes,
         slot.log_lines,

@@ -77,31 +77,33 @@ fn rows_that_a_trigger_cant_decide_are_counted_as_such() {
 
 #[test]
 fn rows_behind_a_hostile_filter_are_lost_counted_where_its_slot_says_drop() {
-    for (does, faults, reason) in [
-        ("trap", 2, FaultReason::Trap),
-        ("loop", 2, FaultReason::Fuel),
-        ("rows-out-of-range", 2, FaultReason::InvalidOutput),
-        ("reject", 0, FaultReason::Trap),
+    let poison = 6..=6;
+    for (does, faults, reason, lost) in [
+        ("trap", 4, FaultReason::Trap, poison.clone()),
+        ("loop", 4, FaultReason::Fuel, poison.clone()),
+        ("rows-out-of-range", 4, FaultReason::InvalidOutput, poison),
+        ("reject", 0, FaultReason::Trap, 5..=8),
     ] {
         let slot = format!("drops-{does}");
-        let settings = format!("{{ do = \"{does}\", every = 2 }}\non_fault = \"drop\"");
+        let settings = format!("{{ do = \"{does}\", name = \"p6\" }}\non_fault = \"drop\"");
         let limits = "fuel_call = 10_000_000";
         let finished = run(Setup::new(config(World::Filter, &slot, &settings, limits)));
         let counts = finished.slot(&slot);
         let found = counts.faults.get(&reason).copied().unwrap_or_default();
         assert_eq!(found, faults, "{}", story(counts));
-        let left: Vec<u32> = (1..=4).chain(9..=12).collect();
+        let left: Vec<u32> = (1..=16).filter(|row| !lost.contains(row)).collect();
+        let lost = lost.count() as u64;
         assert_eq!(finished.pids(), left, "{does}");
         others_answer(&finished, &slot, &left);
         let (_, source) = &finished.sources.sources[0];
         assert_eq!(
             source.dropped.get(DropReason::Fault).rows,
-            8,
+            lost,
             "{does}: {source:?}"
         );
         assert_eq!(
             (source.produced, source.published),
-            (16, 8),
+            (16, 16 - lost),
             "{does}: {source:?}"
         );
     }

@@ -124,6 +124,7 @@ fn without_a_daemon_a_verb_says_in_one_line_which_socket_and_what_to_do() {
         &["status"],
         &["guests"],
         &["reload"],
+        &["release", "watch"],
         &["record", "tape.arrow", ">"],
         &["top"],
     ] {
