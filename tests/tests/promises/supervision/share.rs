@@ -92,7 +92,7 @@ fn nice_values_of(thread: &str) -> Vec<i32> {
 fn a_slot_that_burnt_a_deadline_is_nice_until_it_has_behaved() {
     let burns = r#"{ do = "loop", name = "bad" }"#;
     let limits = "cpu_call = \"10ms\"\nfuel_call = 1_000_000_000_000";
-    let healthy = "[supervision]\nhealthy_after = \"100ms\"";
+    let healthy = "[supervision]\nhealthy_after = \"3s\"";
     let rig = start("nice", burns, limits, healthy);
     rig.send_through(vec![rows::process(1, "good")]);
     assert_eq!(nice_values_of("slot-nice"), [0]);
