@@ -91,7 +91,7 @@ fn nice_values_of(thread: &str) -> Vec<i32> {
 #[test]
 fn a_slot_that_burnt_a_deadline_is_nice_until_it_has_behaved() {
     let burns = r#"{ do = "loop", name = "bad" }"#;
-    let limits = "cpu_call = \"10ms\"\nfuel_call = 1_000_000_000_000";
+    let limits = "cpu_call = \"10ms\"\nwall_factor = 1000\nfuel_call = 1_000_000_000_000";
     let healthy = "[supervision]\nhealthy_after = \"3s\"";
     let rig = start("nice", burns, limits, healthy);
     rig.send_through(vec![rows::process(1, "good")]);
