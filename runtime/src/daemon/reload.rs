@@ -103,14 +103,22 @@ impl Reloader {
                 "slots.{name} runs {} ({}{signed})",
                 guest.module, guest.digest
             );
-            if slot.switch(guest).in_force().await.is_none() {
-                return Err(format!("slots.{name} ended meanwhile"));
+            if let Err(why) = slot.switch(guest).in_force().await {
+                // All or none: who has switched already goes back.
+                for (name, _) in &switched {
+                    let gone = pipeline.slots().get(name);
+                    let why = format!("another slot of the same change was refused: {why}");
+                    if let Some(slot) = gone {
+                        drop(slot.roll_back(why).in_force().await);
+                    }
+                }
+                return Err(format!("slots.{name}: {why}"));
             }
-            switched.push(line);
+            switched.push((name, line));
         }
         self.config = loaded.config;
         self.guests.note_signers(signers);
-        Ok(switched)
+        Ok(switched.into_iter().map(|(_, line)| line).collect())
     }
 
     /// Prepares every guest that is not the one in force: all or none. Every module is judged anew, as

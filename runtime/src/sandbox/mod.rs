@@ -132,21 +132,6 @@ impl Keepsake {
         self.store.load(values);
     }
 
-    /// From now on what guests write is on probation.
-    pub fn begin_probation(&self) {
-        self.store.begin_probation();
-    }
-
-    /// What was written on probation is the state.
-    pub fn confirm(&self) {
-        self.store.confirm();
-    }
-
-    /// What was written on probation is gone.
-    pub fn roll_back(&self) {
-        self.store.roll_back();
-    }
-
     /// What of the confirmed state changed since the last time.
     #[must_use]
     pub fn take_unsaved(&self) -> Unsaved {

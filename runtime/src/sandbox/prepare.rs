@@ -142,6 +142,21 @@ impl Source {
         instance.commit()
     }
 
+    /// From now on what the slot's guests write is on probation.
+    pub fn begin_probation(&self) {
+        self.mould.store.begin_probation();
+    }
+
+    /// What was written on probation is the slot's state.
+    pub fn confirm(&self) {
+        self.mould.store.confirm();
+    }
+
+    /// What was written on probation is gone.
+    pub fn roll_back(&self) {
+        self.mould.store.roll_back();
+    }
+
     /// What the guest may use.
     #[must_use]
     pub fn limits(&self) -> &Limits {

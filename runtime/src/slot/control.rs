@@ -4,6 +4,7 @@
 //! thread itself when its call returns, or the watch when the call has run past its wall clock: so
 //! every job is settled once, and an abandoned call leaves no effect.
 
+use std::collections::VecDeque;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,32 +13,52 @@ use tokio::sync::oneshot;
 
 use super::aftermath::Handover;
 use super::costs::Costs;
-use super::generation::Generation;
 use super::statistics::SlotStatistics;
 use super::supervision::Supervisor;
+use super::swap::SwapNotice;
 use super::{ABANDONED_THREADS_MAX, Duty, Part, Settled, SlotOptions, Without};
 use crate::digest::Digest;
-use crate::sandbox::{Fault, FaultReason, Prepared, Source, Wants};
+use crate::sandbox::{Fault, FaultReason, Memory, Prepared, Source, Wants};
+
+/// Tells a waiter how it ended, once it has.
+pub(super) type Told<T> = oneshot::Sender<Result<T, String>>;
 
 /// A guest on its way into force, and who waits for it.
 pub(super) struct Proposed {
-    guest: Prepared,
-    told: Option<oneshot::Sender<u64>>,
+    pub(super) guest: Prepared,
+    /// What it begins with where nobody is before it: what an earlier run kept.
+    pub(super) memory: Option<Memory>,
+    pub(super) told: Option<Told<u64>>,
 }
 
-/// Tells when a guest is in force.
-pub struct Switched(oneshot::Receiver<u64>);
+/// A guest that is, or was, in force, and all that makes another instance of it.
+pub(super) struct InForce {
+    pub(super) number: u64,
+    pub(super) source: Arc<Source>,
+    pub(super) digest: Digest,
+    /// As it was named.
+    pub(super) module: String,
+    pub(super) wants: Wants,
+    /// What it began with.
+    pub(super) memory: Option<Memory>,
+}
 
-impl Switched {
-    pub(super) fn pair() -> (Self, oneshot::Sender<u64>) {
+/// Tells how something ended that a slot was asked to do between two batches.
+pub struct Switched<T = u64>(oneshot::Receiver<Result<T, String>>);
+
+impl<T> Switched<T> {
+    pub(super) fn pair() -> (Self, Told<T>) {
         let (told, switched) = oneshot::channel();
         (Self(switched), told)
     }
 
-    /// The generation's number, once it is in force; none if the slot ended first, or another
-    /// guest overtook it.
-    pub async fn in_force(self) -> Option<u64> {
-        self.0.await.ok()
+    /// How it ended: of a guest, the generation's number once it is in force.
+    ///
+    /// # Errors
+    /// Why it isn't: it can't take over, the slot ended first, or another guest overtook it.
+    pub async fn in_force(self) -> Result<T, String> {
+        let told = self.0.await;
+        told.unwrap_or_else(|_| Err("the slot ended, or another guest overtook it".to_owned()))
     }
 }
 
@@ -67,9 +88,16 @@ impl<D: Duty> RunningJob<D> {
 
 pub(super) struct State<D: Duty> {
     pub(super) proposed: Option<Proposed>,
-    generations: u64,
-    in_force: Option<(Arc<Source>, Digest)>,
-    wants: Wants,
+    /// The operator wants the generation before back, for that reason.
+    pub(super) asked_back: Option<(String, Told<()>)>,
+    pub(super) generations: u64,
+    pub(super) in_force: Option<InForce>,
+    /// What a guest on probation goes back to, as it was at the cut.
+    pub(super) before: Option<InForce>,
+    /// What was in force before the confirmed one.
+    pub(super) previous: Option<InForce>,
+    /// What happened to the guest, and nobody was told of yet.
+    pub(super) notices: VecDeque<SwapNotice>,
     pub(super) running: Option<RunningJob<D>>,
     /// The thread that may take jobs; any other was given up.
     pub(super) thread: u64,
@@ -139,9 +167,12 @@ impl<D: Duty> Control<D> {
             duty,
             state: Mutex::new(State {
                 proposed: None,
+                asked_back: None,
                 generations: 0,
                 in_force: None,
-                wants: Wants::default(),
+                before: None,
+                previous: None,
+                notices: VecDeque::new(),
                 running: None,
                 thread: 0,
                 abandoned: 0,
@@ -166,16 +197,23 @@ impl<D: Duty> Control<D> {
     }
 
     /// Puts a guest forward; the thread takes it before its next batch.
-    pub(super) fn propose(&self, guest: Prepared, told: Option<oneshot::Sender<u64>>) {
+    pub(super) fn propose(&self, proposed: Proposed) {
         let mut state = self.state();
         if state.in_force.is_none() {
             // The slot is known by its first guest from the start, before its thread has taken it.
-            state.statistics.module.clone_from(&guest.module);
-            state.statistics.digest = guest.digest.to_string();
+            state.statistics.module.clone_from(&proposed.guest.module);
+            state.statistics.digest = proposed.guest.digest.to_string();
         }
-        // An earlier proposal that was not taken yet is overtaken: its waiter hears nothing more.
-        state.proposed = Some(Proposed { guest, told });
+        // An earlier proposal that was not taken yet is overtaken: its waiter hears so.
+        state.proposed = Some(proposed);
         drop(state);
+        self.woken.notify_all();
+        self.duty.interrupt();
+    }
+
+    /// Has the slot go back to the generation before, between two batches.
+    pub(super) fn ask_back(&self, why: String, told: Told<()>) {
+        self.state().asked_back = Some((why, told));
         self.woken.notify_all();
         self.duty.interrupt();
     }
@@ -184,53 +222,6 @@ impl<D: Duty> Control<D> {
     pub(super) fn spawn(self: &Arc<Self>) -> std::io::Result<()> {
         let thread = self.state().thread;
         self.spawn_thread(thread)
-    }
-
-    /// The proposed guest as a generation, if there is one.
-    pub(super) fn take_proposed(&self) -> Option<Generation> {
-        let mut state = self.state();
-        let proposed = state.proposed.take()?;
-        state.generations += 1;
-        let number = state.generations;
-        let (module, digest) = (proposed.guest.module.clone(), proposed.guest.digest);
-        let wants = proposed.guest.wants.clone();
-        let (instance, source) = proposed.guest.split();
-        let source = Arc::new(source);
-        state.in_force = Some((Arc::clone(&source), digest));
-        state.wants.clone_from(&wants);
-        state.statistics.generation = number;
-        state.costs = Costs::new();
-        state.statistics.module.clone_from(&module);
-        state.statistics.digest = digest.to_string();
-        state.statistics.memory_bytes = instance.memory_bytes();
-        let cpu_share = source.limits().cpu_share;
-        let name = &state.statistics.digest.clone();
-        let is_released = state.supervisor.in_force(name, cpu_share);
-        drop(state);
-        if is_released {
-            tracing::info!(slot = %self.options.name, "another module ends the quarantine");
-            self.keep_quarantine();
-        }
-        if let Some(told) = proposed.told {
-            // Nobody waits any more: the switch is made all the same.
-            let _ = told.send(number);
-        }
-        let instance = Some(instance);
-        let counters = wants.counters;
-        Some(Generation::new(
-            number, instance, source, module, digest, counters,
-        ))
-    }
-
-    /// What is in force, without an instance: for a thread that takes over.
-    pub(super) fn generation_in_force(&self) -> Option<Generation> {
-        let state = self.state();
-        let (source, digest) = state.in_force.clone()?;
-        let module = state.statistics.module.clone();
-        let (number, counters) = (state.generations, state.wants.counters.clone());
-        Some(Generation::new(
-            number, None, source, module, digest, counters,
-        ))
     }
 
     /// What the way to the slot was made for can't change under it.
@@ -244,9 +235,10 @@ impl<D: Duty> Control<D> {
             ));
         }
         let state = self.state();
-        let differs = state.in_force.is_some()
-            && (state.wants.kinds != guest.wants.kinds
-                || state.wants.patterns != guest.wants.patterns);
+        let differs = state.in_force.as_ref().is_some_and(|in_force| {
+            in_force.wants.kinds != guest.wants.kinds
+                || in_force.wants.patterns != guest.wants.patterns
+        });
         if differs {
             return Err(format!(
                 "{} wants other events than the guest in force: needs a restart",
@@ -262,7 +254,7 @@ impl<D: Duty> Control<D> {
             .proposed
             .as_ref()
             .map(|proposed| proposed.guest.digest);
-        proposed.or_else(|| state.in_force.as_ref().map(|(_, digest)| *digest))
+        proposed.or_else(|| state.in_force.as_ref().map(|in_force| in_force.digest))
     }
 
     /// Gives up a call that has run past its wall clock: what its batch has no answer for is settled
@@ -279,6 +271,7 @@ impl<D: Duty> Control<D> {
             return;
         };
         state.next_thread();
+        self.give_up_probation(&mut state);
         state.abandoned += 1;
         state.stalled = state.abandoned >= ABANDONED_THREADS_MAX;
         let stalled = state.stalled;
@@ -369,9 +362,10 @@ impl<D: Duty> Control<D> {
             (false, false) => state.supervisor.state(now),
         }
         .to_owned();
-        if let Some((source, _)) = &state.in_force {
-            (statistics.log_lines, statistics.log_dropped) = source.log_counts();
+        if let Some(in_force) = &state.in_force {
+            (statistics.log_lines, statistics.log_dropped) = in_force.source.log_counts();
         }
+        statistics.on_probation = state.before.is_some();
         drop(state);
         statistics.queue = self.duty.counts();
         statistics

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::control::InForce;
+use super::probation::Tally;
 use crate::digest::Digest;
 use crate::sandbox::{Fault, FaultReason, Instance, Memory, Source};
 
@@ -11,12 +13,22 @@ pub(super) struct Generation {
     pub(super) number: u64,
     pub(super) instance: Option<Instance>,
     pub(super) source: Arc<Source>,
-    pub(super) module: String,
     pub(super) digest: Digest,
     pub(super) counters: Vec<String>,
+    /// What it did since it came into force.
+    pub(super) tally: Tally,
+    /// Until it has proved itself.
+    pub(super) probation: Option<Box<Probation>>,
     kept: Kept,
     /// Memory of the instance when it had answered its first call.
     first_bytes: Option<usize>,
+}
+
+/// What a guest on probation can be sent back for.
+pub(super) struct Probation {
+    /// The one before it, as it was at the cut.
+    pub(super) old: Generation,
+    pub(super) since: Instant,
 }
 
 /// How often the memory of a guest that has some is taken, between two batches.
@@ -50,24 +62,32 @@ impl Kept {
 }
 
 impl Generation {
-    pub(super) fn new(
-        number: u64,
-        instance: Option<Instance>,
-        source: Arc<Source>,
-        module: String,
-        digest: Digest,
-        counters: Vec<String>,
-    ) -> Self {
+    /// What is in force, without an instance yet: the first call makes one.
+    pub(super) fn of(in_force: &InForce) -> Self {
         Self {
-            number,
-            instance,
-            source,
-            module,
-            digest,
-            counters,
-            kept: Kept::default(),
+            number: in_force.number,
+            instance: None,
+            source: Arc::clone(&in_force.source),
+            digest: in_force.digest,
+            counters: in_force.wants.counters.clone(),
+            tally: Tally::default(),
+            probation: None,
+            kept: Kept {
+                memory: in_force.memory.clone(),
+                ..Kept::default()
+            },
             first_bytes: None,
         }
+    }
+
+    /// What it has in memory, to be handed on: of now, or of its last snapshot where it can't tell.
+    pub(super) fn memory_at_the_cut(&mut self) -> Option<Memory> {
+        if !self.kept.given_up
+            && let Err(fault) = self.snapshot(Instant::now())
+        {
+            tracing::warn!(%fault, "the guest can't tell what it has in memory: its last snapshot stands");
+        }
+        self.kept.memory.clone()
     }
 
     /// Linear memory of the instance.

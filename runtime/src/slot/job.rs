@@ -39,8 +39,20 @@ struct Work<'a, D: Duty> {
     faulted_at: Option<Duration>,
     /// The last fault of the guest's.
     fault: Option<Box<Fault>>,
+    /// The fault that ends the probation of the guest.
+    goes_back: Option<Box<Fault>>,
     /// The guest answered, at least about some rows, if only that it has no verdict.
     answered: bool,
+}
+
+/// How a job ended.
+pub(super) enum Ended {
+    /// Settled.
+    Settled,
+    /// The thread was given up meanwhile, and somebody else settled it.
+    GivenUp,
+    /// A guest on probation broke. Nothing of the job has taken effect.
+    GoesBack(Box<Fault>),
 }
 
 /// What a run is for.
@@ -64,14 +76,14 @@ struct Ran<A> {
     unasked: bool,
 }
 
-/// Works on one job; false if this thread was given up meanwhile, and somebody else settled it.
+/// Works on one job.
 pub(super) fn work<D: Duty>(
     control: &Arc<Control<D>>,
     thread: u64,
     generation: &mut Generation,
     job: &Arc<D::Job>,
     search: Search,
-) -> bool {
+) -> Ended {
     let began = Instant::now();
     control.state().running = Some(RunningJob {
         job: Arc::clone(job),
@@ -90,12 +102,13 @@ pub(super) fn work<D: Duty>(
         asked_again: false,
         faulted_at: None,
         fault: None,
+        goes_back: None,
         answered: false,
     };
     while let Some(rows) = work.search.next() {
         let is_ours = work.next == Purpose::First || control.begins(thread, Instant::now());
         if !is_ours || !work.run(&rows) {
-            return false;
+            return Ended::GivenUp;
         }
     }
     work.end()
@@ -137,6 +150,14 @@ impl<D: Duty> Work<'_, D> {
                 tracing::debug!(slot = %control.options.name, why, "no verdict");
                 self.search.go_on();
                 Some((rows.clone(), Err(Without::Rejected)))
+            }
+            Outcome::Fault(fault)
+                if self.generation.probation.is_some() && fault.reason.is_the_guests() =>
+            {
+                statistics.count_fault(*fault.clone());
+                self.search.stop();
+                self.goes_back = Some(fault);
+                None
             }
             Outcome::Fault(fault) => {
                 statistics.calls_forgotten += self.generation.broke();
@@ -243,19 +264,22 @@ impl<D: Duty> Work<'_, D> {
         }
     }
 
-    /// Settles the job; false if somebody else did.
-    fn end(self) -> bool {
+    /// Settles the job.
+    fn end(self) -> Ended {
         let Self {
             control,
             generation,
             ..
         } = self;
         let Some(mut state) = control.running_on(self.thread) else {
-            return false;
+            return Ended::GivenUp;
         };
         let Some(running) = state.running.take() else {
-            return false;
+            return Ended::GivenUp;
         };
+        if let Some(fault) = self.goes_back {
+            return Ended::GoesBack(fault);
+        }
         let (job, settled, number) = running.settled(Without::Unevaluated);
         let statistics = &mut state.statistics;
         statistics.faulted += u64::from(self.fault.is_some());
@@ -276,7 +300,7 @@ impl<D: Duty> Work<'_, D> {
         control.settle(&job, settled, number);
         control.tell(told, self.fault.as_deref());
         control.after_job(generation, now);
-        true
+        Ended::Settled
     }
 }
 

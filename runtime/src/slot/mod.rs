@@ -11,10 +11,12 @@ mod costs;
 pub mod filter;
 mod generation;
 mod job;
+mod probation;
 mod settled;
 pub mod stage;
 mod statistics;
 mod supervision;
+mod swap;
 pub mod trigger;
 mod worker;
 
@@ -26,16 +28,18 @@ use weir_bus::pubsub::{Delivery, QueueCounts, Recv};
 
 pub use control::Switched;
 pub use costs::FuelOfRow;
+pub use probation::{ProbationSettings, Tally};
 pub use settled::{Part, Settled, Without};
 pub use statistics::SlotStatistics;
 pub use supervision::QuarantineStatus;
+pub use swap::{SwapEvent, SwapNotice};
 pub use supervision::ledger::{FileLedger, QuarantineLedger, Quarantined};
 
 use crate::config::{OnFault, SupervisionSettings};
 use crate::dead_letters::DeadLetters;
 use crate::digest::Digest;
-use crate::sandbox::{Instance, Outcome, Prepared, World};
-use control::Control;
+use crate::sandbox::{Instance, Memory, Outcome, Prepared, World};
+use control::{Control, Proposed};
 pub(crate) use job::ABANDON_GRACE;
 pub(crate) use supervision::search::RUNS_PER_ROW_MAX;
 
@@ -56,6 +60,10 @@ pub struct SlotOptions {
     pub supervision: SupervisionSettings,
     /// Where quarantines outlive the process.
     pub ledger: Arc<dyn QuarantineLedger>,
+    /// How a guest that takes over proves itself.
+    pub probation: ProbationSettings,
+    /// Whether a guest that can't take over what the one before has in memory begins without it.
+    pub resets_memory: bool,
 }
 
 /// What a slot does for the world that its guest is of.
@@ -90,6 +98,10 @@ pub trait Duty: Send + Sync + 'static {
     ) -> Outcome<Self::Answer>;
     /// Rows that the guest itself could not decide.
     fn undecided(_answer: &Self::Answer) -> u64 {
+        0
+    }
+    /// Rows that an answer about so many selects, or fires on.
+    fn selected(_answer: &Self::Answer, _rows: usize) -> u64 {
         0
     }
     /// Makes the effects of the answers happen: once for each job, whatever became of it.
@@ -130,8 +142,25 @@ impl<D: Duty> Slot<D> {
     /// # Errors
     /// If the system refuses the thread.
     pub fn start(options: SlotOptions, duty: D, guest: Prepared) -> std::io::Result<Self> {
+        Self::start_with(options, duty, guest, None)
+    }
+
+    /// As [`Slot::start`], with what the guest had in memory in an earlier run.
+    ///
+    /// # Errors
+    /// If the system refuses the thread.
+    pub fn start_with(
+        options: SlotOptions,
+        duty: D,
+        guest: Prepared,
+        memory: Option<Memory>,
+    ) -> std::io::Result<Self> {
         let control = Arc::new(Control::new(options, duty));
-        control.propose(guest, None);
+        control.propose(Proposed {
+            guest,
+            memory,
+            told: None,
+        });
         control.spawn()?;
         Ok(Self { control })
     }
@@ -164,6 +193,11 @@ pub trait SlotHandle: Send + Sync {
     fn fits(&self, guest: &Prepared) -> Result<(), String>;
     /// Switches to another guest between two batches.
     fn switch(&self, guest: Prepared) -> Switched;
+    /// Goes back to the generation before, between two batches: at once from one on probation, else to the
+    /// one before the last that was confirmed.
+    fn roll_back(&self, why: String) -> Switched<()>;
+    /// What happened to the slot's guest since the last time.
+    fn take_notices(&self) -> Vec<SwapNotice>;
     /// The end has begun: what is queued, or still comes, waits for no pause any more.
     fn hurry(&self);
     /// No more jobs; what is queued is still worked on.
@@ -197,8 +231,22 @@ impl<D: Duty> SlotHandle for Slot<D> {
 
     fn switch(&self, guest: Prepared) -> Switched {
         let (switched, told) = Switched::pair();
-        self.control.propose(guest, Some(told));
+        self.control.propose(Proposed {
+            guest,
+            memory: None,
+            told: Some(told),
+        });
         switched
+    }
+
+    fn roll_back(&self, why: String) -> Switched<()> {
+        let (switched, told) = Switched::pair();
+        self.control.ask_back(why, told);
+        switched
+    }
+
+    fn take_notices(&self) -> Vec<SwapNotice> {
+        self.control.take_notices().into()
     }
 
     fn hurry(&self) {

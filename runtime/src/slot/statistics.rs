@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use weir_bus::pubsub::QueueCounts;
 
-use super::{FuelOfRow, QuarantineStatus, Settled, Without};
+use super::{FuelOfRow, QuarantineStatus, Settled, SwapNotice, Without};
 use crate::config::OnFault;
 use crate::sandbox::{Cost, Fault, FaultReason};
 
@@ -25,6 +25,14 @@ pub struct SlotStatistics {
     pub digest: String,
     /// How many guests were in force in this slot, this one included.
     pub generation: u64,
+    /// Whether it is on probation: the one before can still come back.
+    pub on_probation: bool,
+    /// How often a guest took over from another.
+    pub swaps: u64,
+    /// How often the one before came back.
+    pub rollbacks: u64,
+    /// The last time that a guest took over, went back, or could not take over.
+    pub last_swap: Option<SwapNotice>,
     /// Calls that ended in an answer.
     pub answered: u64,
     /// Rows of those calls.

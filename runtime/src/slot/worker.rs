@@ -10,7 +10,8 @@ use super::control::Control;
 use super::generation::Generation;
 use super::supervision::Permit;
 use super::supervision::search::Search;
-use super::{Duty, Without, job};
+use super::job::{self, Ended};
+use super::{Duty, Without};
 
 /// Runs until there are no more jobs, or another thread has taken over.
 pub(super) fn run<D: Duty>(
@@ -19,7 +20,7 @@ pub(super) fn run<D: Duty>(
     mut generation: Option<Generation>,
 ) {
     loop {
-        take_proposed(control, &mut generation);
+        control.take_proposed(&mut generation);
         // What waits meanwhile waits in the queue, by the queue's own policy.
         if control.rest() == Rested::Proposed {
             continue;
@@ -30,31 +31,17 @@ pub(super) fn run<D: Duty>(
             Recv::Interrupted | Recv::Empty => continue,
         };
         // A guest that was proposed while this thread waited takes this very batch.
-        take_proposed(control, &mut generation);
-        // A replaced thread begins without one: it makes a fresh instance of what is in force.
-        if generation.is_none() {
-            generation = control.generation_in_force();
-        }
-        let Some(current) = &mut generation else {
-            break;
-        };
-        let rows = D::batch(&job).rows();
-        let search = match control.permit(Instant::now()) {
-            Permit::Call => Search::new(rows),
-            Permit::Try => Search::probe(rows),
-            Permit::BackingOff => {
-                control.settle_uncalled(&job, Without::BackingOff);
-                continue;
+        control.take_proposed(&mut generation);
+        control.ready(&mut generation);
+        match take(control, thread, &mut generation, &job) {
+            Taken::Done => {}
+            Taken::GivenUp => {
+                control.returned();
+                return;
             }
-            Permit::Quarantined => {
-                control.settle_uncalled(&job, Without::Quarantined);
-                continue;
-            }
-        };
-        if !job::work(control, thread, current, &job, search) {
-            control.returned();
-            return;
+            Taken::Nobody => break,
         }
+        control.judge(&mut generation, Instant::now());
         if control.hand_over(&mut generation, Instant::now()) {
             return;
         }
@@ -62,15 +49,47 @@ pub(super) fn run<D: Duty>(
     control.end();
 }
 
-fn take_proposed<D: Duty>(control: &Control<D>, generation: &mut Option<Generation>) {
-    if let Some(proposed) = control.take_proposed() {
-        tracing::debug!(
-            slot = %control.options.name,
-            generation = proposed.number,
-            module = %proposed.module,
-            digest = %proposed.digest,
-            "guest in force"
-        );
-        *generation = Some(proposed);
+/// How taking a job ended.
+enum Taken {
+    Done,
+    /// Another thread has taken over.
+    GivenUp,
+    /// There is no guest.
+    Nobody,
+}
+
+/// Takes a job: once, or once more by the guest before, where one on probation breaks on it.
+fn take<D: Duty>(
+    control: &Arc<Control<D>>,
+    thread: u64,
+    generation: &mut Option<Generation>,
+    job: &Arc<D::Job>,
+) -> Taken {
+    loop {
+        let Some(current) = generation.as_mut() else {
+            return Taken::Nobody;
+        };
+        let rows = D::batch(job).rows();
+        let search = match control.permit(Instant::now()) {
+            Permit::Call => Search::new(rows),
+            Permit::Try => Search::probe(rows),
+            Permit::BackingOff => {
+                control.settle_uncalled(job, Without::BackingOff);
+                return Taken::Done;
+            }
+            Permit::Quarantined => {
+                control.settle_uncalled(job, Without::Quarantined);
+                return Taken::Done;
+            }
+        };
+        match job::work(control, thread, current, job, search) {
+            Ended::Settled => return Taken::Done,
+            Ended::GivenUp => return Taken::GivenUp,
+            Ended::GoesBack(fault) => {
+                if !control.go_back(generation, &fault.to_string()) {
+                    return Taken::Nobody;
+                }
+            }
+        }
     }
 }

@@ -1,0 +1,371 @@
+//! Guests change places: the cut between two batches, probation, and the way back.
+//!
+//! The invariant: at every moment one generation answers for the slot, and while it is on probation there is
+//! another to go back to, as it was at the cut: its instance untouched, its memory told, its state kept apart.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::Duty;
+use super::control::{Control, InForce, Proposed, State, Told};
+use super::costs::Costs;
+use super::generation::{Generation, Probation};
+use super::probation::{Standing, judge};
+use crate::sandbox::{Instance, Memory};
+
+/// What happened to a slot's guest, to be told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SwapNotice {
+    /// What.
+    pub what: SwapEvent,
+    /// The generation that is in force now.
+    pub generation: u64,
+    /// Its module, as it was named.
+    pub module: String,
+    /// Its digest.
+    pub digest: String,
+    /// The digest of the other: the one before, or the one that went back or was refused.
+    pub other: String,
+    /// How long no generation was there to evaluate, in microseconds.
+    pub pause_us: u64,
+    /// Batches that the one in force has not seen, as the other answered them.
+    pub unseen: u64,
+    /// Why, where there is a reason.
+    pub reason: String,
+}
+
+/// What can happen to a slot's guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SwapEvent {
+    /// Another came into force, on probation.
+    Swapped,
+    /// It has proved itself.
+    Confirmed,
+    /// The one before is in force again.
+    RolledBack,
+    /// It could not take over: nothing has changed.
+    Refused,
+}
+
+impl SwapEvent {
+    /// The event's word, as in its topic.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Swapped => "swapped",
+            Self::Confirmed => "confirmed",
+            Self::RolledBack => "rolled-back",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// Notices that wait to be told; the oldest go. Nobody swaps so often between two looks.
+const NOTICES_MAX: usize = 64;
+
+impl<D: Duty> State<D> {
+    fn note(&mut self, notice: SwapNotice) {
+        if self.notices.len() >= NOTICES_MAX {
+            self.notices.pop_front();
+        }
+        if notice.what != SwapEvent::Confirmed {
+            self.statistics.last_swap = Some(notice.clone());
+        }
+        self.notices.push_back(notice);
+    }
+
+    /// This generation answers for the slot from now on: whether that ended a quarantine.
+    fn comes_into_force(&mut self, next: InForce) -> bool {
+        let digest = next.digest.to_string();
+        self.statistics.generation = next.number;
+        self.statistics.module.clone_from(&next.module);
+        self.statistics.digest.clone_from(&digest);
+        self.costs = Costs::new();
+        let cpu_share = next.source.limits().cpu_share;
+        self.in_force = Some(next);
+        self.supervisor.in_force(&digest, cpu_share)
+    }
+
+    fn notice(&self, what: SwapEvent, other: String, reason: String) -> SwapNotice {
+        SwapNotice {
+            what,
+            generation: self.statistics.generation,
+            module: self.statistics.module.clone(),
+            digest: self.statistics.digest.clone(),
+            other,
+            pause_us: 0,
+            unseen: 0,
+            reason,
+        }
+    }
+}
+
+impl<D: Duty> Control<D> {
+    /// What happened to the slot's guest since the last time.
+    pub(super) fn take_notices(&self) -> VecDeque<SwapNotice> {
+        std::mem::take(&mut self.state().notices)
+    }
+
+    /// Takes a proposed guest into force, if there is one.
+    pub(super) fn take_proposed(&self, current: &mut Option<Generation>) {
+        let (asked_back, proposed) = {
+            let mut state = self.state();
+            (state.asked_back.take(), state.proposed.take())
+        };
+        if let Some((why, told)) = asked_back {
+            self.ready(current);
+            let went = self.go_back(current, &why) || self.go_back_further(current, &why);
+            let answer = went.then_some(()).ok_or_else(|| {
+                "there is no earlier generation to go back to".to_owned()
+            });
+            // Who asked may have gone.
+            drop(told.send(answer));
+        }
+        if let Some(proposed) = proposed {
+            self.ready(current);
+            self.cut(current, proposed);
+        }
+    }
+
+    /// A replaced thread begins without a generation: it makes a fresh instance of what is in force.
+    pub(super) fn ready(&self, current: &mut Option<Generation>) {
+        if current.is_none() {
+            *current = self.state().in_force.as_ref().map(Generation::of);
+        }
+    }
+
+    /// The cut: from here on the next generation answers.
+    fn cut(&self, current: &mut Option<Generation>, proposed: Proposed) {
+        let began = Instant::now();
+        let Proposed { guest, memory, told } = proposed;
+        let (module, digest, wants) = (guest.module.clone(), guest.digest, guest.wants.clone());
+        let (mut instance, source) = guest.split();
+        let handed = match current.as_mut() {
+            Some(old) => old.memory_at_the_cut(),
+            None => memory,
+        };
+        let is_first = current.is_none();
+        if let Err(why) = hand_on(&mut instance, handed.as_ref()) {
+            let why = format!("{module} can't take over what the guest before it has in memory: {why}");
+            if is_first || self.options.resets_memory {
+                tracing::warn!(slot = %self.options.name, why, "the guest begins without memory");
+                // What tried to restore may be half of something.
+                match source.instance() {
+                    Ok(fresh) => instance = fresh,
+                    Err(fault) => return self.refuse(&digest.to_string(), &fault.to_string(), told),
+                }
+            } else {
+                let why = format!("{why}; with state = \"reset\" it begins without");
+                return self.refuse(&digest.to_string(), &why, told);
+            }
+        }
+        let mut state = self.state();
+        state.generations += 1;
+        let next = InForce {
+            number: state.generations,
+            source: Arc::new(source),
+            digest,
+            module,
+            wants,
+            memory: handed.clone(),
+        };
+        let mut generation = Generation::of(&next);
+        state.statistics.memory_bytes = instance.memory_bytes();
+        generation.instance = Some(instance);
+        let before = state.in_force.take();
+        let other = before.as_ref().map(|before| before.digest.to_string());
+        let is_released = state.comes_into_force(next);
+        if let Some(mut old) = current.take() {
+            generation.source.begin_probation();
+            // What is on probation itself is nothing to go back to.
+            let old = match old.probation.take() {
+                Some(probation) => probation.old,
+                None => {
+                    state.before = before.map(|before| InForce {
+                        memory: handed,
+                        ..before
+                    });
+                    old
+                }
+            };
+            let now = Instant::now();
+            generation.probation = Some(Box::new(Probation { old, since: now }));
+            state.statistics.swaps += 1;
+            let pause = now.saturating_duration_since(began);
+            let notice = state.notice(SwapEvent::Swapped, other.unwrap_or_default(), String::new());
+            state.note(SwapNotice {
+                pause_us: micros(pause),
+                ..notice
+            });
+        }
+        let number = generation.number;
+        *current = Some(generation);
+        drop(state);
+        tracing::debug!(slot = %self.options.name, generation = number, %digest, "guest in force");
+        if is_released {
+            tracing::info!(slot = %self.options.name, "another module ends the quarantine");
+            self.keep_quarantine();
+        }
+        if let Some(told) = told {
+            // Nobody waits any more: the switch is made all the same.
+            drop(told.send(Ok(number)));
+        }
+    }
+
+    fn refuse(
+        &self,
+        digest: &str,
+        why: &str,
+        told: Option<Told<u64>>,
+    ) {
+        tracing::error!(slot = %self.options.name, digest, why, "the guest can't take over");
+        let mut state = self.state();
+        let notice = state.notice(SwapEvent::Refused, digest.to_owned(), why.to_owned());
+        state.note(notice);
+        drop(state);
+        if let Some(told) = told {
+            drop(told.send(Err(why.to_owned())));
+        }
+    }
+
+    /// Looks at a guest on probation, after a batch that it answered.
+    pub(super) fn judge(&self, current: &mut Option<Generation>, now: Instant) {
+        let Some(generation) = current else {
+            return;
+        };
+        let Some(probation) = &generation.probation else {
+            return;
+        };
+        let (before, own) = (&probation.old.tally, &generation.tally);
+        match judge(&self.options.probation, before, own, probation.since, now) {
+            Standing::GoesOn => {}
+            Standing::Confirmed => self.confirm(generation),
+            Standing::GoesBack(why) => {
+                self.go_back(current, &why);
+            }
+        }
+    }
+
+    fn confirm(&self, generation: &mut Generation) {
+        let Some(probation) = generation.probation.take() else {
+            return;
+        };
+        generation.source.confirm();
+        let mut state = self.state();
+        state.previous = state.before.take();
+        let other = probation.old.digest.to_string();
+        let notice = state.notice(SwapEvent::Confirmed, other, String::new());
+        state.note(notice);
+        drop(state);
+        tracing::info!(slot = %self.options.name, generation = generation.number, "guest confirmed");
+    }
+
+    /// Ends a probation: the guest before is in force again, from its state at the cut. False where there
+    /// is none.
+    pub(super) fn go_back(&self, current: &mut Option<Generation>, why: &str) -> bool {
+        let Some(probation) = current.as_mut().and_then(|current| current.probation.take()) else {
+            return false;
+        };
+        let Some(gone) = current.replace(probation.old) else {
+            return false;
+        };
+        gone.source.roll_back();
+        let mut state = self.state();
+        let before = state.before.take();
+        self.back_in_force(&mut state, before, &gone, why);
+        true
+    }
+
+    /// Goes back to the generation before the confirmed one.
+    fn go_back_further(&self, current: &mut Option<Generation>, why: &str) -> bool {
+        let Some(mut previous) = self.state().previous.take() else {
+            return false;
+        };
+        let Some(mut gone) = current.take() else {
+            return false;
+        };
+        let made = previous.source.instance().and_then(|mut instance| {
+            let newest = gone.memory_at_the_cut();
+            if hand_on(&mut instance, newest.as_ref()).is_ok() {
+                previous.memory = newest;
+                return Ok(instance);
+            }
+            // Its own, then: what it had when it went.
+            let mut instance = previous.source.instance()?;
+            if let Err(why) = hand_on(&mut instance, previous.memory.as_ref()) {
+                tracing::warn!(slot = %self.options.name, why, "the guest begins without memory");
+                instance = previous.source.instance()?;
+            }
+            Ok(instance)
+        });
+        match made {
+            Ok(instance) => {
+                let mut generation = Generation::of(&previous);
+                generation.instance = Some(instance);
+                let mut state = self.state();
+                self.back_in_force(&mut state, Some(previous), &gone, why);
+                *current = Some(generation);
+                true
+            }
+            Err(fault) => {
+                tracing::error!(slot = %self.options.name, %fault, "the earlier generation can't be made again");
+                *current = Some(gone);
+                false
+            }
+        }
+    }
+
+    fn back_in_force(
+        &self,
+        state: &mut State<D>,
+        before: Option<InForce>,
+        gone: &Generation,
+        why: &str,
+    ) {
+        let Some(before) = before else {
+            return;
+        };
+        state.comes_into_force(before);
+        state.statistics.rollbacks += 1;
+        let notice = state.notice(
+            SwapEvent::RolledBack,
+            gone.digest.to_string(),
+            why.to_owned(),
+        );
+        state.note(SwapNotice {
+            unseen: gone.tally.batches,
+            ..notice
+        });
+        tracing::warn!(slot = %self.options.name, from = %gone.digest, why, "rolled back");
+    }
+
+    /// The thread of a guest on probation was given up: the one before is in force, from its memory.
+    pub(super) fn give_up_probation(&self, state: &mut State<D>) {
+        let (Some(before), Some(gone)) = (state.before.take(), state.in_force.take()) else {
+            return;
+        };
+        gone.source.roll_back();
+        let gone = Generation::of(&gone);
+        self.back_in_force(state, Some(before), &gone, "a call did not return");
+    }
+}
+
+/// Puts memory into a fresh instance; the error says why it can't take it.
+fn hand_on(instance: &mut Instance, memory: Option<&Memory>) -> Result<(), String> {
+    let Some(memory) = memory.filter(|_| instance.has_snapshots()) else {
+        return Ok(());
+    };
+    match instance.restore(memory) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(why)) => Err(format!("version {}: {why}", memory.version())),
+        Err(fault) => Err(fault.to_string()),
+    }
+}
+
+fn micros(pause: Duration) -> u64 {
+    u64::try_from(pause.as_micros()).unwrap_or(u64::MAX)
+}
