@@ -63,6 +63,7 @@ fn the_guide_followed_word_for_word_ends_in_a_finding_of_ones_own_stage() {
         "HIGH     somebody runs sleep out of /tmp/weir-guide — sleep[",
         "rule           watch/runs-from-temporary-folder",
         "all counts balance",
+        "who_ran.wasm is signed by deploy (",
     ] {
         assert!(
             told.contains(part),

@@ -32,6 +32,7 @@ struct Asked {
     own_events: Option<bool>,
 }
 
+#[allow(clippy::large_enum_variant, reason = "only as many as a run has steps")]
 #[derive(Debug, Clone)]
 enum Step {
     Subscribe(usize, Box<Asked>),
