@@ -15,7 +15,7 @@ use crate::sandbox::Limit;
 use crate::sandbox::{
     EPOCH_TICK, GuestOrder, Inspect, Keepsake, PrepareError, Prepared, Sandbox, World,
 };
-use crate::slot::{FileLedger, QuarantineLedger, RUNS_PER_ROW_MAX, SlotOptions};
+use crate::slot::{FileLedger, ProbationSettings, QuarantineLedger, RUNS_PER_ROW_MAX, SlotOptions};
 use crate::trust::Trust;
 
 /// A slot whose guest can't be put into it.
@@ -223,5 +223,7 @@ pub(crate) fn slot_options(
         dead_letters: Arc::clone(&shared.dead_letters),
         supervision: shared.supervision.clone(),
         ledger: Arc::clone(&shared.ledger),
+        probation: ProbationSettings::default(),
+        resets_memory: false,
     }
 }

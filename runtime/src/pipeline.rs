@@ -325,7 +325,6 @@ impl Wiring<'_> {
                     subscribed.map_err(|error| StartError::Subscribe(Box::new(error)))?;
                 let duty = TriggerDuty::new(
                     name.clone(),
-                    opening.guest.wants.rules.clone(),
                     subscriber,
                     Arc::clone(&self.bus),
                     publisher,

@@ -272,8 +272,13 @@ impl Rig {
             .prepare(slot, settings, &TrustSettings::default())
             .expect("a guest");
         let switched = self.pipeline.slots()[slot].switch(guest);
-        let generation = self.runtime.block_on(switched.in_force());
-        assert!(generation.is_some(), "{slot} ended");
+        let generation = self.wait(switched.in_force());
+        generation.unwrap_or_else(|why| panic!("{slot}: {why}"));
+    }
+
+    /// Waits for what somebody asked for.
+    pub fn wait<T>(&self, asked: impl Future<Output = T>) -> T {
+        self.runtime.block_on(asked)
     }
 
     /// Feeds one batch, and waits until it is through the filters.

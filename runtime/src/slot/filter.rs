@@ -125,6 +125,11 @@ impl Duty for FilterDuty {
         instance.keep(batch, if first == 0 { job.missed } else { Some(0) })
     }
 
+    fn selected(selection: &Selection, rows: usize) -> u64 {
+        // The sandbox has checked that it fits.
+        selection.count(rows).unwrap_or(0) as u64
+    }
+
     fn settle(&self, job: &FilterJob, settled: Settled<Selection>, _generation: u64) {
         let rows = job.batch.rows() as u64;
         let lost: usize = match self.on_fault {

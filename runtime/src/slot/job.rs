@@ -142,6 +142,9 @@ impl<D: Duty> Work<'_, D> {
                 statistics.rows_undecided += D::undecided(&answer);
                 commit(statistics, self.generation);
                 state.costs.answered(ran.cost.fuel, rows.len());
+                let selected = D::selected(&answer, rows.len());
+                let tally = &mut self.generation.tally;
+                tally.add(rows.len() as u64, ran.cost.fuel, selected);
                 self.search.go_on();
                 Some((rows.clone(), Ok(answer)))
             }

@@ -32,13 +32,13 @@ pub use probation::{ProbationSettings, Tally};
 pub use settled::{Part, Settled, Without};
 pub use statistics::SlotStatistics;
 pub use supervision::QuarantineStatus;
-pub use swap::{SwapEvent, SwapNotice};
 pub use supervision::ledger::{FileLedger, QuarantineLedger, Quarantined};
+pub use swap::{SwapEvent, SwapNotice};
 
 use crate::config::{OnFault, SupervisionSettings};
 use crate::dead_letters::DeadLetters;
 use crate::digest::Digest;
-use crate::sandbox::{Instance, Memory, Outcome, Prepared, World};
+use crate::sandbox::{Instance, Memory, Outcome, Prepared, Wants, World};
 use control::{Control, Proposed};
 pub(crate) use job::ABANDON_GRACE;
 pub(crate) use supervision::search::RUNS_PER_ROW_MAX;
@@ -79,6 +79,8 @@ pub trait Duty: Send + Sync + 'static {
     /// verdict, they are settled without one instead.
     const MAY_WAIT: bool;
 
+    /// A guest that wants this answers from the next job on.
+    fn in_force(&self, _wants: &Wants) {}
     /// Waits for the next job.
     fn next(&self) -> Recv<Self::Job>;
     /// Wakes who waits for the next job.

@@ -145,13 +145,33 @@ mod tests {
         let same = tally(50, 5_000, 600_000, 200);
         check(&before, &same, 1, "goes on");
         check(&before, &same, 60, "confirmed");
-        check(&before, &tally(1_000, 100_000, 10_000_000, 2_000), 1, "confirmed");
-        check(&before, &tally(4, 400, 400_000, 8), 1, "1000 fuel a row, and 100 before it");
-        check(&before, &tally(4, 400, 40_000, 400), 1, "selects 100.0 % of the rows, and 2.0 %");
+        check(
+            &before,
+            &tally(1_000, 100_000, 10_000_000, 2_000),
+            1,
+            "confirmed",
+        );
+        check(
+            &before,
+            &tally(4, 400, 400_000, 8),
+            1,
+            "1000 fuel a row, and 100 before it",
+        );
+        check(
+            &before,
+            &tally(4, 400, 40_000, 400),
+            1,
+            "selects 100.0 % of the rows, and 2.0 %",
+        );
         // Too little to say something, of one or of the other.
         check(&before, &tally(3, 400, 400_000, 400), 1, "goes on");
         check(&before, &tally(4, 99, 400_000, 99), 1, "goes on");
-        check(&tally(1, 10, 100, 0), &tally(40, 4_000, 400_000, 4_000), 1, "goes on");
+        check(
+            &tally(1, 10, 100, 0),
+            &tally(40, 4_000, 400_000, 4_000),
+            1,
+            "goes on",
+        );
         // Nothing came: nothing is proved, however long it takes.
         check(&before, &Tally::default(), 600, "goes on");
     }

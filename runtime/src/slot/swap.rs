@@ -79,7 +79,8 @@ impl<D: Duty> State<D> {
     }
 
     /// This generation answers for the slot from now on: whether that ended a quarantine.
-    fn comes_into_force(&mut self, next: InForce) -> bool {
+    fn comes_into_force(&mut self, duty: &D, next: InForce) -> bool {
+        duty.in_force(&next.wants);
         let digest = next.digest.to_string();
         self.statistics.generation = next.number;
         self.statistics.module.clone_from(&next.module);
@@ -119,9 +120,9 @@ impl<D: Duty> Control<D> {
         if let Some((why, told)) = asked_back {
             self.ready(current);
             let went = self.go_back(current, &why) || self.go_back_further(current, &why);
-            let answer = went.then_some(()).ok_or_else(|| {
-                "there is no earlier generation to go back to".to_owned()
-            });
+            let answer = went
+                .then_some(())
+                .ok_or_else(|| "there is no earlier generation to go back to".to_owned());
             // Who asked may have gone.
             drop(told.send(answer));
         }
@@ -141,7 +142,11 @@ impl<D: Duty> Control<D> {
     /// The cut: from here on the next generation answers.
     fn cut(&self, current: &mut Option<Generation>, proposed: Proposed) {
         let began = Instant::now();
-        let Proposed { guest, memory, told } = proposed;
+        let Proposed {
+            guest,
+            memory,
+            told,
+        } = proposed;
         let (module, digest, wants) = (guest.module.clone(), guest.digest, guest.wants.clone());
         let (mut instance, source) = guest.split();
         let handed = match current.as_mut() {
@@ -150,13 +155,16 @@ impl<D: Duty> Control<D> {
         };
         let is_first = current.is_none();
         if let Err(why) = hand_on(&mut instance, handed.as_ref()) {
-            let why = format!("{module} can't take over what the guest before it has in memory: {why}");
+            let why =
+                format!("{module} can't take over what the guest before it has in memory: {why}");
             if is_first || self.options.resets_memory {
                 tracing::warn!(slot = %self.options.name, why, "the guest begins without memory");
                 // What tried to restore may be half of something.
                 match source.instance() {
                     Ok(fresh) => instance = fresh,
-                    Err(fault) => return self.refuse(&digest.to_string(), &fault.to_string(), told),
+                    Err(fault) => {
+                        return self.refuse(&digest.to_string(), &fault.to_string(), told);
+                    }
                 }
             } else {
                 let why = format!("{why}; with state = \"reset\" it begins without");
@@ -178,7 +186,7 @@ impl<D: Duty> Control<D> {
         generation.instance = Some(instance);
         let before = state.in_force.take();
         let other = before.as_ref().map(|before| before.digest.to_string());
-        let is_released = state.comes_into_force(next);
+        let is_released = state.comes_into_force(&self.duty, next);
         if let Some(mut old) = current.take() {
             generation.source.begin_probation();
             // What is on probation itself is nothing to go back to.
@@ -216,12 +224,7 @@ impl<D: Duty> Control<D> {
         }
     }
 
-    fn refuse(
-        &self,
-        digest: &str,
-        why: &str,
-        told: Option<Told<u64>>,
-    ) {
+    fn refuse(&self, digest: &str, why: &str, told: Option<Told<u64>>) {
         tracing::error!(slot = %self.options.name, digest, why, "the guest can't take over");
         let mut state = self.state();
         let notice = state.notice(SwapEvent::Refused, digest.to_owned(), why.to_owned());
@@ -267,7 +270,10 @@ impl<D: Duty> Control<D> {
     /// Ends a probation: the guest before is in force again, from its state at the cut. False where there
     /// is none.
     pub(super) fn go_back(&self, current: &mut Option<Generation>, why: &str) -> bool {
-        let Some(probation) = current.as_mut().and_then(|current| current.probation.take()) else {
+        let Some(probation) = current
+            .as_mut()
+            .and_then(|current| current.probation.take())
+        else {
             return false;
         };
         let Some(gone) = current.replace(probation.old) else {
@@ -329,7 +335,7 @@ impl<D: Duty> Control<D> {
         let Some(before) = before else {
             return;
         };
-        state.comes_into_force(before);
+        state.comes_into_force(&self.duty, before);
         state.statistics.rollbacks += 1;
         let notice = state.notice(
             SwapEvent::RolledBack,

@@ -2,7 +2,7 @@
 //! go to the stages and, as events, to the bus.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use weir_bus::batch::Batch;
 use weir_bus::event::{ProcessColumns, TriggerEvent};
@@ -12,7 +12,7 @@ use weir_bus::{CollectionEvent, Selection, Timestamp, Topic};
 use super::stage::{StageJob, StageRouter};
 use super::{Duty, Settled};
 use crate::ids::new_id;
-use crate::sandbox::{Cause, Firing, Instance, Outcome, Rule, Verdicts, World};
+use crate::sandbox::{Cause, Firing, Instance, Outcome, Rule, Verdicts, Wants, World};
 
 /// A batch on its way to a trigger, with what was lost before it.
 pub struct TriggerJob {
@@ -23,12 +23,13 @@ pub struct TriggerJob {
 /// Evaluates what the bus delivers.
 pub struct TriggerDuty {
     slot: String,
-    rules: Vec<Rule>,
+    /// Of the guest in force: its firings name them by number.
+    rules: Mutex<Arc<[Rule]>>,
     subscriber: Subscriber,
     bus: Arc<dyn EventBus>,
     publisher: PublisherId,
     stages: Arc<StageRouter>,
-    missed: std::sync::Mutex<Option<u64>>,
+    missed: Mutex<Option<u64>>,
 }
 
 impl TriggerDuty {
@@ -36,7 +37,6 @@ impl TriggerDuty {
     #[must_use]
     pub fn new(
         slot: String,
-        rules: Vec<Rule>,
         subscriber: Subscriber,
         bus: Arc<dyn EventBus>,
         publisher: PublisherId,
@@ -44,25 +44,24 @@ impl TriggerDuty {
     ) -> Self {
         Self {
             slot,
-            rules,
+            rules: Mutex::new(Arc::from([])),
             subscriber,
             bus,
             publisher,
             stages,
-            missed: std::sync::Mutex::new(Some(0)),
+            missed: Mutex::new(Some(0)),
         }
     }
 
-    fn missed(&self) -> std::sync::MutexGuard<'_, Option<u64>> {
-        self.missed
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn missed(&self) -> MutexGuard<'_, Option<u64>> {
+        self.missed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn request(&self, batch: &Batch, firing: &Firing) -> TriggerEvent {
+        let rules = Arc::clone(&self.rules.lock().unwrap_or_else(PoisonError::into_inner));
         let rule = usize::try_from(firing.rule)
             .ok()
-            .and_then(|rule| self.rules.get(rule));
+            .and_then(|rule| rules.get(rule));
         let row = usize::try_from(firing.row).unwrap_or(usize::MAX);
         let request_id = new_id();
         let process = ProcessColumns::of(batch).and_then(|columns| columns.row(row));
@@ -158,6 +157,10 @@ impl Duty for TriggerDuty {
         }
     }
 
+    fn in_force(&self, wants: &Wants) {
+        *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = wants.rules.as_slice().into();
+    }
+
     fn interrupt(&self) {
         self.subscriber.interrupt();
     }
@@ -183,6 +186,11 @@ impl Duty for TriggerDuty {
     fn undecided(verdicts: &Verdicts) -> u64 {
         // Several rules may be unable to decide the same row.
         let rows: BTreeSet<u32> = verdicts.undecided.iter().map(|one| one.row).collect();
+        rows.len() as u64
+    }
+
+    fn selected(verdicts: &Verdicts, _rows: usize) -> u64 {
+        let rows: BTreeSet<u32> = verdicts.firings.iter().map(|one| one.row).collect();
         rows.len() as u64
     }
 

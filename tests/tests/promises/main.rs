@@ -13,4 +13,5 @@ mod pipeline;
 mod socket;
 mod sources;
 mod supervision;
+mod swap;
 mod trust;

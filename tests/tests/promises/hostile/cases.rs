@@ -199,7 +199,7 @@ pub(super) const COMMON: &[Case] = &[
             Harm::RunsInto(FaultReason::Deadline, "limits.cpu_call"),
         ),
     )
-    .limits("fuel_call = 10_000_000"),
+    .limits("fuel_call = 10_000_000\nwall_factor = 1000"),
     case(
         "loop",
         Fault(FaultReason::Deadline, "limits.cpu_call"),

@@ -1,0 +1,204 @@
+//! A guest that takes over from another proves itself, or the one before comes back, with nothing lost.
+
+use weir::config::{LoadRequest, SlotSettings};
+use weir::sandbox::FaultReason;
+use weir::slot::{SwapEvent, SwapNotice};
+use weir_tests::rig::{Finished, Rig, Setup};
+use weir_tests::rows;
+
+const SLOT: &str = "under-test";
+const FILTER: &str = "weir_hostile_filter.wasm";
+const TRIGGER: &str = "weir_hostile_trigger.wasm";
+/// Rows of a batch: enough of them that sums say something after a few batches.
+const ROWS: u32 = 50;
+
+fn config(module: &str, settings: &str) -> String {
+    format!(
+        r#"
+[collector]
+batch_timeout = "10s"
+[slots.{SLOT}]
+module = "{module}"
+settings = {settings}
+grants = ["log", "state"]
+"#
+    )
+}
+
+fn settings_of(module: &str, settings: &str) -> SlotSettings {
+    let request = LoadRequest {
+        embedded_default: &config(module, settings),
+        ..LoadRequest::default()
+    };
+    let config = weir::config::load(&request).expect("a config").config;
+    config.slots[SLOT].clone()
+}
+
+fn start(module: &str, settings: &str) -> Rig {
+    let started = Setup::new(config(module, settings)).start();
+    started.unwrap_or_else(|error| panic!("it doesn't start: {error}"))
+}
+
+fn notices(rig: &Rig) -> Vec<SwapNotice> {
+    rig.pipeline().slots()[SLOT].take_notices()
+}
+
+fn what(notices: &[SwapNotice]) -> Vec<SwapEvent> {
+    notices.iter().map(|notice| notice.what).collect()
+}
+
+/// Ten batches, a switch, and thirty more: what became of it, and what was told.
+fn run(module: &str, before: &str, after: &str) -> (Finished, Vec<SwapNotice>) {
+    let rig = start(module, before);
+    let mut pid = 1;
+    let mut send = |rig: &Rig, batches: u32| {
+        for _ in 0..batches {
+            rig.send(rows::processes(pid, ROWS));
+            pid += ROWS;
+        }
+    };
+    send(&rig, 10);
+    rig.wait_until("the first have had their verdict", |rig, _| {
+        rig.slot(SLOT).answered == 10
+    });
+    rig.switch(SLOT, &settings_of(module, after));
+    send(&rig, 30);
+    rig.wait_until("all have had theirs", |rig, _| {
+        let slot = rig.slot(SLOT);
+        slot.queue.delivered.rows == u64::from(40 * ROWS)
+            && slot.rows_answered + slot.rows_unanswered >= slot.queue.delivered.rows
+    });
+    let told = notices(&rig);
+    (rig.finish(), told)
+}
+
+#[test]
+fn a_guest_that_breaks_on_probation_goes_back_and_its_batch_is_judged_by_the_one_before() {
+    let all: Vec<u32> = (1..=40 * ROWS).collect();
+    for (after, unseen) in [
+        (r#"{ do = "trap" }"#, 0),
+        (r#"{ do = "trap", every = 20 }"#, 19),
+    ] {
+        let (finished, told) = run(FILTER, r#"{ do = "answer" }"#, after);
+        let slot = finished.slot(SLOT);
+        assert_eq!(finished.pids(), all, "{after}");
+        assert_eq!((slot.rows_unanswered, slot.rollbacks), (0, 1), "{after}");
+        assert_eq!(slot.faults, [(FaultReason::Trap, 1)].into(), "{after}");
+        assert_eq!((slot.generation, slot.on_probation), (1, false), "{after}");
+        assert!(finished.dead_letters().is_empty(), "{after}");
+        assert_eq!(what(&told), [SwapEvent::Swapped, SwapEvent::RolledBack]);
+        assert_eq!(told[1].unseen, unseen, "{after}: {told:?}");
+        assert_eq!(told[1].digest, slot.digest);
+        assert!(told[1].reason.starts_with("trap: "), "{told:?}");
+    }
+}
+
+#[test]
+fn a_guest_that_costs_or_selects_far_more_than_the_one_before_goes_back_by_itself() {
+    for (after, why) in [
+        (r#"{ do = "burn-fuel", amount = 200000 }"#, "fuel a row"),
+        (r#"{ do = "drop-all" }"#, "selects 0.0 % of the rows"),
+    ] {
+        let (finished, told) = run(FILTER, r#"{ do = "answer" }"#, after);
+        let slot = finished.slot(SLOT);
+        assert_eq!(
+            (slot.generation, slot.rollbacks),
+            (1, 1),
+            "{after}: {slot:?}"
+        );
+        assert_eq!(what(&told), [SwapEvent::Swapped, SwapEvent::RolledBack]);
+        assert!(told[1].reason.contains(why), "{told:?}");
+        assert_eq!(told[1].unseen, 4, "as soon as its sums say something");
+        assert_eq!(slot.faults_total(), 0);
+    }
+}
+
+#[test]
+fn what_a_guest_wrote_on_probation_is_gone_when_it_goes_back() {
+    let rig = start(TRIGGER, r#"{ do = "count-in-state" }"#);
+    let mut sent = 0;
+    let mut send = |rig: &Rig, batches: u32| {
+        for _ in 0..batches {
+            sent += 1;
+            rig.send(rows::processes(sent * ROWS, ROWS));
+        }
+        rig.wait_until("they are judged", |rig, _| {
+            rig.slot(SLOT).answered == u64::from(sent)
+        });
+    };
+    send(&rig, 3);
+    rig.switch(SLOT, &settings_of(TRIGGER, r#"{ do = "count-in-state" }"#));
+    send(&rig, 2);
+    let back = rig.pipeline().slots()[SLOT].roll_back("the test wants it".to_owned());
+    rig.wait(back.in_force())
+        .expect("there is one to go back to");
+    send(&rig, 1);
+    let told = notices(&rig);
+    let finished = rig.finish();
+    let counts: Vec<_> = finished
+        .requests(SLOT)
+        .map(|request| request.metadata.join(" "))
+        .collect();
+    // Three, then two on probation, then the fourth once more: the two are forgotten.
+    let expected = [1, 2, 3, 4, 5, 4].map(|count| format!("message={count}"));
+    assert_eq!(counts, expected);
+    assert_eq!(what(&told), [SwapEvent::Swapped, SwapEvent::RolledBack]);
+    assert_eq!(
+        (told[1].unseen, told[1].reason.as_str()),
+        (2, "the test wants it")
+    );
+}
+
+#[test]
+fn a_guest_that_behaves_is_confirmed_and_the_one_before_can_still_be_asked_for() {
+    let rig = start(TRIGGER, r#"{ do = "count-in-state" }"#);
+    let slot = &rig.pipeline().slots()[SLOT];
+    let nobody = rig.wait(slot.roll_back("too early".to_owned()).in_force());
+    assert!(nobody.is_err(), "there is no earlier generation");
+    rig.switch(SLOT, &settings_of(TRIGGER, r#"{ do = "count-in-state" }"#));
+    assert!(rig.slot(SLOT).on_probation);
+    for number in 1..=1_000 {
+        rig.send(rows::processes(number, 1));
+    }
+    rig.wait_until("it is confirmed", |rig, _| !rig.slot(SLOT).on_probation);
+    let back = rig.wait(slot.roll_back("all the same".to_owned()).in_force());
+    back.expect("the one before the confirmed one");
+    rig.send(rows::processes(9_000, 1));
+    rig.wait_until("the last is judged", |rig, _| {
+        rig.slot(SLOT).answered == 1_001
+    });
+    let told = notices(&rig);
+    assert_eq!(
+        what(&told),
+        [
+            SwapEvent::Swapped,
+            SwapEvent::Confirmed,
+            SwapEvent::RolledBack
+        ]
+    );
+    let finished = rig.finish();
+    let last = finished.requests(SLOT).last().expect("a request");
+    assert_eq!(last.metadata, ["message=1001"], "confirmed state stays");
+    assert_eq!(finished.slot(SLOT).generation, 1);
+}
+
+#[test]
+fn a_guest_takes_over_what_the_one_before_has_in_memory() {
+    let suspects = || {
+        let mut rows = rows::processes(1, 3);
+        for row in &mut rows {
+            row.executable = Some(format!("/tmp/{}", row.name));
+        }
+        rows
+    };
+    let watch = "builtin:watch";
+    let rig = start(watch, "{}");
+    rig.send(suspects());
+    rig.wait_until("it told of them", |rig, _| rig.slot(SLOT).answered == 1);
+    rig.switch(SLOT, &settings_of(watch, "{}"));
+    rig.send(suspects());
+    rig.wait_until("it saw them again", |rig, _| rig.slot(SLOT).answered == 2);
+    let finished = rig.finish();
+    assert_eq!(finished.slot(SLOT).generation, 2);
+    assert_eq!(finished.requests(SLOT).count(), 3, "not told of again");
+}
