@@ -28,6 +28,54 @@ struct Fixed<'a> {
     rows: u32,
 }
 
+impl<'a> Fixed<'a> {
+    /// What postcard would read, of what most frames have: no snapshot, numbers of up to 63 bits. None of
+    /// anything else, whether right or wrong.
+    ///
+    /// By hand: with the table's check this was half of what a frame of one row cost the broker to read.
+    fn read(header: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let (&kind, rest) = header.split_first()?;
+        let (length, rest) = varint(rest)?;
+        let (topic, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+        let (&snapshot, rest) = rest.split_first()?;
+        if snapshot != 0 {
+            return None;
+        }
+        let (first_sequence, rest) = varint(rest)?;
+        let (opened, rest) = varint(rest)?;
+        let (closed, rest) = varint(rest)?;
+        let (rows, rest) = varint(rest)?;
+        let fixed = Self {
+            kind,
+            topic: str::from_utf8(topic).ok()?,
+            snapshot: None,
+            first_sequence,
+            opened: signed(opened),
+            closed: signed(closed),
+            rows: u32::try_from(rows).ok()?,
+        };
+        Some((fixed, rest))
+    }
+}
+
+/// A number of up to 63 bits, seven of them a byte, the lowest first.
+#[inline]
+fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let mut value = 0;
+    for (place, &byte) in bytes.iter().enumerate().take(9) {
+        value |= u64::from(byte & 0x7F) << (7 * place);
+        if byte < 0x80 {
+            return Some((value, bytes.get(place + 1..)?));
+        }
+    }
+    None
+}
+
+/// The zigzag of signed numbers.
+const fn signed(value: u64) -> i64 {
+    (value >> 1).cast_signed() ^ -((value & 1).cast_signed())
+}
+
 /// A frame that is no batch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
@@ -283,8 +331,10 @@ impl<'a> PublishFrame<'a> {
     }
 
     fn read_head(header: &'a [u8]) -> Result<Self, PublishError> {
-        let (fixed, lengths) =
-            postcard::take_from_bytes::<Fixed<'_>>(header).map_err(|error| no_header(&error))?;
+        let (fixed, lengths) = match Fixed::read(header) {
+            Some(read) => read,
+            None => postcard::take_from_bytes(header).map_err(|error| no_header(&error))?,
+        };
         let kind = Kind::ALL
             .get(usize::from(fixed.kind))
             .copied()
@@ -471,4 +521,42 @@ fn number(bytes: &mut &[u8]) -> Option<u32> {
     let (value, rest) = postcard::take_from_bytes(bytes).ok()?;
     *bytes = rest;
     Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_head_that_is_read_by_hand_is_what_postcard_reads(
+            kind in any::<u8>(),
+            topic in "[a-zü.]{0,40}",
+            first_sequence in any::<u64>(),
+            opened in any::<i64>(),
+            closed in any::<i64>(),
+            rows in any::<u32>(),
+            last in any::<Option<bool>>(),
+            cut in 0_usize..80,
+            flip in any::<(u8, u8)>(),
+        ) {
+            let snapshot = last.map(|last| Snapshot { id: 7, last });
+            let topic = topic.as_str();
+            let fixed = Fixed { kind, topic, snapshot, first_sequence, opened, closed, rows };
+            let whole = postcard::to_allocvec(&(fixed, [1_u8, 2])).unwrap();
+            let mut broken = whole.clone();
+            broken.truncate(whole.len().saturating_sub(cut));
+            if let Some(byte) = broken.get_mut(usize::from(flip.0)) {
+                *byte ^= flip.1;
+            }
+            for bytes in [whole, broken] {
+                let expected = postcard::take_from_bytes::<Fixed<'_>>(&bytes).ok();
+                if let Some(found) = Fixed::read(&bytes) {
+                    prop_assert_eq!(Some(found), expected);
+                }
+            }
+        }
+    }
 }

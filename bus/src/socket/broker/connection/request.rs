@@ -98,6 +98,6 @@ fn reply(shared: &Shared, id: u32, answer: Result<Vec<u8>, Refusal>) {
     if let Ok(frame) = frame
         && !shared.outgoing.answer(frame)
     {
-        shared.end.notify_one();
+        shared.end_now();
     }
 }

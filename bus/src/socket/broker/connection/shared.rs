@@ -29,6 +29,7 @@ pub(in super::super) struct Shared {
     pub(super) pings: AtomicU64,
     pub(super) requests: AtomicU32,
     pub(super) leaving: AtomicBool,
+    ending: AtomicBool,
     pub(super) end: Notify,
 }
 
@@ -56,6 +57,7 @@ impl Shared {
             pings: AtomicU64::new(1),
             requests: AtomicU32::new(0),
             leaving: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
             end: Notify::new(),
         }
     }
@@ -75,10 +77,20 @@ impl Shared {
         }
     }
 
+    /// This side ends the connection.
+    pub(super) fn end_now(&self) {
+        self.ending.store(true, Ordering::Relaxed);
+        self.end.notify_one();
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Relaxed)
+    }
+
     /// What is queued goes out, then the connection ends.
     pub(in super::super) fn say_goodbye(&self) {
         self.leaving.store(true, Ordering::Relaxed);
-        self.end.notify_one();
+        self.end_now();
     }
 
     /// A heartbeat: a ping, or the end where nothing has been heard for too long.
@@ -91,7 +103,7 @@ impl Shared {
         if self.reads_at_beat.swap(reads, Ordering::Relaxed) == reads {
             if self.silent_beats.fetch_add(1, Ordering::Relaxed) >= silent_beats_max {
                 tracing::info!(source = %self.source, "a connection is silent, and ended");
-                self.end.notify_one();
+                self.end_now();
                 return;
             }
         } else {
@@ -107,7 +119,7 @@ impl Shared {
         if let Ok(frame) = control_frame(frame_type, header)
             && !self.outgoing.answer(frame)
         {
-            self.end.notify_one();
+            self.end_now();
         }
     }
 }
