@@ -17,7 +17,7 @@ pub use access::{group_id, user_id};
 pub use address::{AddressError, SOCKET_PATH_BYTES_MAX};
 pub use broker::{
     BindError, BoundBroker, Broker, BrokerOptions, BrokerStatus, BrokerView, ConnectionStatus,
-    Direct, EnterError, Entrance, Ingress, Refusal, Responder,
+    Direct, EnterError, Entered, Entrance, Ingress, Refusal, Responder,
 };
 pub use client::{BrokerClient, ClientError, ClientOptions, ClientStatus, Flushed, Refused};
 pub use peer::Peer;

@@ -8,12 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use async_trait::async_trait;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use weir_bus::batch::{Batcher, BatcherLimits, Pace, SourceCounts};
 use weir_bus::pubsub::{EventBus, LocalBus, PublisherId};
-use weir_bus::socket::{Direct, EnterError, Entrance, Ingress};
+use weir_bus::socket::{Direct, EnterError, Entered, Entrance, Ingress};
 use weir_bus::wire::WireBatch;
 use weir_bus::{DropReason, Emit};
 
@@ -177,39 +176,15 @@ impl Ingress for LaneIngress {
     }
 }
 
-#[async_trait]
 impl Entrance for Door {
-    async fn enter(&self, wire: WireBatch) -> Result<(), EnterError> {
-        let rows = wire.rows() as u64;
-        let lost = |reason: DropReason, message: String| EnterError {
-            reason,
-            rows,
-            message,
-        };
-        let closed = || lost(DropReason::Closed, "the daemon is stopping".to_owned());
-        let batcher = match &self.way {
-            Way::Straight(entrance) if !self.closed.load(Ordering::Acquire) => {
-                return entrance.enter(wire).await;
-            }
-            Way::Lane(batcher) if !self.closed.load(Ordering::Acquire) => batcher,
+    fn enter(&self, wire: WireBatch) -> Entered<'_> {
+        if self.closed.load(Ordering::Acquire) {
             // Nobody counts any more what comes now: it was never taken.
-            _ => return Err(closed()),
-        };
-        let batch = match wire.decode() {
-            Ok(batch) => batch,
-            Err(error) => {
-                batcher.count_dropped(DropReason::Invalid, rows);
-                let topic = &wire.header().topic;
-                let message = format!("{rows} rows on `{topic}` are dropped[invalid]: {error}");
-                return Err(lost(DropReason::Invalid, message));
-            }
-        };
-        // Room first: what a client publishes waits with the client, and isn't dropped.
-        batcher.room().await;
-        match batcher.append_batch(&batch) {
-            Emit::Accepted | Emit::Wait => Ok(()),
-            Emit::Dropped => Err(lost(DropReason::Backpressure, "no room".to_owned())),
-            Emit::Closed => Err(closed()),
+            return Entered::Now(Err(closed(wire.rows() as u64)));
+        }
+        match &self.way {
+            Way::Straight(entrance) => entrance.enter(wire),
+            Way::Lane(batcher) => Entered::Later(Box::pin(append(batcher, wire))),
         }
     }
 
@@ -223,5 +198,42 @@ impl Entrance for Door {
         }
         self.closed.store(true, Ordering::Release);
         Doors::sweep(&mut self.doors.state());
+    }
+}
+
+const fn lost(reason: DropReason, rows: u64, message: String) -> EnterError {
+    EnterError {
+        reason,
+        rows,
+        message,
+    }
+}
+
+fn closed(rows: u64) -> EnterError {
+    lost(
+        DropReason::Closed,
+        rows,
+        "the daemon is stopping".to_owned(),
+    )
+}
+
+/// Hands a batch to a lane.
+async fn append(batcher: &Batcher, wire: WireBatch) -> Result<(), EnterError> {
+    let rows = wire.rows() as u64;
+    let batch = match wire.decode() {
+        Ok(batch) => batch,
+        Err(error) => {
+            batcher.count_dropped(DropReason::Invalid, rows);
+            let topic = &wire.header().topic;
+            let message = format!("{rows} rows on `{topic}` are dropped[invalid]: {error}");
+            return Err(lost(DropReason::Invalid, rows, message));
+        }
+    };
+    // Room first: what a client publishes waits with the client, and isn't dropped.
+    batcher.room().await;
+    match batcher.append_batch(&batch) {
+        Emit::Accepted | Emit::Wait => Ok(()),
+        Emit::Dropped => Err(lost(DropReason::Backpressure, rows, "no room".to_owned())),
+        Emit::Closed => Err(closed(rows)),
     }
 }

@@ -15,7 +15,7 @@ use super::super::access::Denied;
 use super::super::reader::{FrameReader, Piece};
 use super::super::{NAME_BYTES_MAX, Peer, bounded};
 use super::House;
-use super::ingress::Entrance;
+use super::ingress::{Entered, Entrance};
 use super::outgoing;
 use crate::count::DropReason;
 use crate::pubsub::PublisherId;
@@ -253,7 +253,11 @@ impl Connection {
 
     async fn enter(&mut self, batch: WireBatch) {
         let topic = batch.header().topic.clone();
-        if let Err(error) = self.entrance.enter(batch).await {
+        let entered = match self.entrance.enter(batch) {
+            Entered::Now(entered) => entered,
+            Entered::Later(waiting) => waiting.await,
+        };
+        if let Err(error) = entered {
             let code = if error.reason == DropReason::Invalid {
                 "invalid"
             } else {

@@ -1,9 +1,9 @@
 //! How what a connection publishes gets onto the bus: straight, or through what the program that serves
 //! the broker puts before it — filters, in the daemon.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-
-use async_trait::async_trait;
 
 use crate::batch::SourceCounts;
 use crate::count::{Count, DropReason};
@@ -18,20 +18,24 @@ pub trait Ingress: Send + Sync + 'static {
 
 /// One connection's way in. Its counts keep the law of sources: produced = published + removed by
 /// filters + dropped + in flight.
-#[async_trait]
 pub trait Entrance: Send + Sync {
-    /// Takes a batch. Waits while there is no room for it; nothing more is read of the connection
-    /// meanwhile, and nobody else waits.
-    ///
-    /// # Errors
-    /// If it was dropped, which is counted.
-    async fn enter(&self, batch: WireBatch) -> Result<(), EnterError>;
+    /// Takes a batch. While there is no room for it nothing more is read of the connection, and nobody
+    /// else waits. An error says that it was dropped, which is counted.
+    fn enter(&self, batch: WireBatch) -> Entered<'_>;
 
     /// What became of what was taken.
     fn counts(&self) -> SourceCounts;
 
     /// Nothing more comes.
     fn close(&self);
+}
+
+/// How a batch got in, or how it will.
+pub enum Entered<'a> {
+    /// At once: mostly there is nothing to wait for, and then a small message is spared a future's box.
+    Now(Result<(), EnterError>),
+    /// When there is room.
+    Later(Pin<Box<dyn Future<Output = Result<(), EnterError>> + Send + 'a>>),
 }
 
 /// A batch that was dropped on its way in.
@@ -82,27 +86,24 @@ impl Straight {
     }
 }
 
-#[async_trait]
 impl Entrance for Straight {
-    async fn enter(&self, batch: WireBatch) -> Result<(), EnterError> {
+    fn enter(&self, batch: WireBatch) -> Entered<'_> {
         let rows = batch.rows() as u64;
-        // The law holds also while the batch is on its way.
-        self.count(|counts| {
-            counts.produced += rows;
-            counts.in_channel += rows;
-        });
         match self.bus.publish_wire(self.publisher, batch) {
             Ok(handed_on) => {
                 self.count(|counts| {
-                    counts.in_channel -= rows;
+                    counts.produced += rows;
                     counts.published += rows;
                     counts.batches += 1;
                 });
-                if let Err(waiting) = handed_on {
+                let Err(waiting) = handed_on else {
+                    return Entered::Now(Ok(()));
+                };
+                Entered::Later(Box::pin(async {
                     // Only this connection waits: a thread does it that nobody else needs.
                     drop(tokio::task::spawn_blocking(|| waiting.wait()).await);
-                }
-                Ok(())
+                    Ok(())
+                }))
             }
             Err(error) => {
                 let reason = match error {
@@ -110,14 +111,14 @@ impl Entrance for Straight {
                     PublishError::Invalid { .. } => DropReason::Invalid,
                 };
                 self.count(|counts| {
-                    counts.in_channel -= rows;
+                    counts.produced += rows;
                     counts.dropped.add(reason, Count::batch(rows));
                 });
-                Err(EnterError {
+                Entered::Now(Err(EnterError {
                     reason,
                     rows,
                     message: error.to_string(),
-                })
+                }))
             }
         }
     }

@@ -22,7 +22,7 @@ use serde::Serialize;
 use tokio::sync::Notify;
 
 pub use control::{Refusal, Responder};
-pub use ingress::{Direct, EnterError, Entrance, Ingress};
+pub use ingress::{Direct, EnterError, Entered, Entrance, Ingress};
 
 use super::access::Access;
 use super::address::{Address, AddressError};
