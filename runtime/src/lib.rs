@@ -25,7 +25,6 @@ pub mod sandbox;
 pub mod sink;
 pub mod slot;
 pub mod sources;
-pub mod store;
 pub mod testing;
 pub mod trust;
 

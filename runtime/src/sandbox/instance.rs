@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
 use wasmtime::component::Resource;
 use wasmtime::{AsContextMut as _, Store, StoreContextMut};
 use weir_bus::batch::Batch as Events;
@@ -29,19 +28,13 @@ pub(super) enum Exports {
 }
 
 /// What a guest has in memory, as it told it itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Memory {
     version: u32,
     state: Vec<u8>,
 }
 
 impl Memory {
-    /// Memory as a guest told it, of a version that it knows.
-    #[must_use]
-    pub const fn new(version: u32, state: Vec<u8>) -> Self {
-        Self { version, state }
-    }
-
     /// The version of its layout.
     #[must_use]
     pub const fn version(&self) -> u32 {

@@ -23,7 +23,6 @@ mod prepare;
 mod wants;
 mod wasi;
 
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -51,7 +50,6 @@ pub use wants::{Rule, Wants};
 
 use engine::{THREAD_STACK_BYTES, Ticker};
 use host::StateStore;
-pub use host::Unsaved;
 use limits::MemoryBudget;
 
 use crate::config::{Grant, Limits, Module as ModuleName};
@@ -127,30 +125,6 @@ pub struct Keepsake {
 }
 
 impl Keepsake {
-    /// What an earlier run saved becomes the state.
-    pub fn load(&self, values: BTreeMap<String, Arc<[u8]>>) {
-        self.store.load(values);
-    }
-
-    /// What of the confirmed state changed since the last time.
-    #[must_use]
-    pub fn take_unsaved(&self) -> Unsaved {
-        self.store.take_unsaved()
-    }
-
-    /// Saving failed: the next time has them too.
-    pub fn not_saved(&self, unsaved: Unsaved) {
-        self.store.not_saved(unsaved.into_keys());
-    }
-
-    /// A copy that only its own guest writes to.
-    #[must_use]
-    pub fn fork(&self) -> Self {
-        Self {
-            store: Arc::new(self.store.fork()),
-        }
-    }
-
     /// How many keys and bytes of state there are.
     #[must_use]
     pub fn state_size(&self) -> (usize, usize) {
