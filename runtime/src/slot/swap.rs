@@ -351,7 +351,10 @@ impl<D: Duty> Control<D> {
 
     /// The thread of a guest on probation was given up: the one before is in force, from its memory.
     pub(super) fn give_up_probation(&self, state: &mut State<D>) {
-        let (Some(before), Some(gone)) = (state.before.take(), state.in_force.take()) else {
+        let Some(before) = state.before.take() else {
+            return;
+        };
+        let Some(gone) = state.in_force.take() else {
             return;
         };
         gone.source.roll_back();

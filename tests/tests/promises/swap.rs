@@ -96,7 +96,7 @@ fn a_guest_that_breaks_on_probation_goes_back_and_its_batch_is_judged_by_the_one
 #[test]
 fn a_guest_that_costs_or_selects_far_more_than_the_one_before_goes_back_by_itself() {
     for (after, why) in [
-        (r#"{ do = "burn-fuel", amount = 200000 }"#, "fuel a row"),
+        (r#"{ do = "burn-fuel", amount = 1 }"#, "fuel a row"),
         (r#"{ do = "drop-all" }"#, "selects 0.0 % of the rows"),
     ] {
         let (finished, told) = run(FILTER, r#"{ do = "answer" }"#, after);
