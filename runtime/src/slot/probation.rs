@@ -93,14 +93,14 @@ pub(super) fn judge(
         let (fuel, fuel_before) = (own.per_row(own.fuel), before.per_row(before.fuel));
         if fuel > fuel_before.max(1.0) * settings.fuel_factor_max {
             return Standing::GoesBack(format!(
-                "{fuel:.0} fuel a row, and {fuel_before:.0} before it: more than {} times as much (swap.fuel_factor_max)",
+                "{fuel:.0} fuel a row, and {fuel_before:.0} before it: more than {} times as much",
                 settings.fuel_factor_max
             ));
         }
         let (share, share_before) = (own.per_row(own.selected), before.per_row(before.selected));
         if (share - share_before).abs() > settings.share_difference_max {
             return Standing::GoesBack(format!(
-                "selects {:.1} % of the rows, and {:.1} % before it: further off than {:.0} points (swap.share_difference_max)",
+                "selects {:.1} % of the rows, and {:.1} % before it: further off than {:.0} points",
                 share * 100.0,
                 share_before * 100.0,
                 settings.share_difference_max * 100.0

@@ -167,7 +167,7 @@ impl<D: Duty> Control<D> {
                     }
                 }
             } else {
-                let why = format!("{why}; with state = \"reset\" it begins without");
+                let why = format!("{why}; a restart begins with it, and without that memory");
                 return self.refuse(&digest.to_string(), &why, told);
             }
         }
