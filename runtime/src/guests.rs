@@ -224,6 +224,5 @@ pub(crate) fn slot_options(
         supervision: shared.supervision.clone(),
         ledger: Arc::clone(&shared.ledger),
         probation: ProbationSettings::default(),
-        resets_memory: false,
     }
 }

@@ -7,12 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use weir_bus::batch::Batch;
-use weir_bus::event::InventoryEvent;
-use weir_bus::pubsub::{EventBus, PublisherId};
-use weir_bus::{CollectionEvent, Timestamp, topic};
+use weir_bus::pubsub::EventBus;
+use weir_bus::topic;
 use weir_sources::{OwnCost, SourceHealth};
 
+use super::events::ControlEvents;
 use crate::config::CollectorSettings;
 use crate::pipeline::{Pipeline, PipelineStatus};
 use crate::sink::{Console, Output};
@@ -44,9 +43,7 @@ pub(super) struct HealthWatch {
     next: Instant,
     known: BTreeMap<String, SourceHealth>,
     windows: BTreeMap<String, Window>,
-    bus: Arc<dyn EventBus>,
-    publisher: PublisherId,
-    sequence: u64,
+    events: ControlEvents,
 }
 
 impl HealthWatch {
@@ -57,9 +54,7 @@ impl HealthWatch {
             next: Instant::now() + settings.health_interval,
             known: BTreeMap::new(),
             windows: BTreeMap::new(),
-            bus,
-            publisher: PublisherId::unique(),
-            sequence: 0,
+            events: ControlEvents::new("health", bus),
         }
     }
 
@@ -159,21 +154,9 @@ impl HealthWatch {
     }
 
     fn publish(&mut self, component: &str, attribute: &str, value: &str) {
-        let event = CollectionEvent::from(InventoryEvent {
-            timestamp: Timestamp::now(),
-            class: "health".to_owned(),
-            item: component.to_owned(),
-            attribute: attribute.to_owned(),
-            value: value.to_owned(),
-        });
-        let Ok(topic) = topic::families::control_health(component) else {
-            return;
-        };
-        self.sequence += 1;
-        let batch = Batch::of_events(topic, WHOLE, self.sequence, std::slice::from_ref(&event));
-        if let Ok(batch) = batch {
-            // A bus that is closed has nobody who would listen.
-            drop(self.bus.publish(self.publisher, Arc::new(batch)));
+        if let Ok(topic) = topic::families::control_health(component) {
+            let attributes = [(attribute, value.to_owned())];
+            self.events.publish(topic, component, &attributes);
         }
     }
 }

@@ -1,10 +1,12 @@
 //! The daemon around a pipeline: what starts it, what it says, what changes it, what ends it.
 
 mod desk;
+mod events;
 mod health;
 mod reload;
 mod status;
 mod summary;
+mod swaps;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,6 +22,7 @@ use crate::sink::Console;
 use desk::{Desk, Next};
 use health::HealthWatch;
 use reload::Reloader;
+use swaps::SwapWatch;
 
 /// How often the status line, the slots' watch and the config files are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
@@ -84,6 +87,7 @@ pub(crate) async fn run(daemon: Daemon) -> Result<bool, StartError> {
     pipeline.serve(Arc::new(desk))?;
     summary::started(&daemon.console, &config, &pipeline);
     let mut health = HealthWatch::new(&config.collector, pipeline.bus());
+    let mut swaps = SwapWatch::new(pipeline.bus());
     let mut reloader = Reloader::new(daemon.loaded, daemon.reload, Arc::clone(&daemon.guests));
     let mut status = status::StatusLine::new(Arc::clone(&daemon.console));
     let mut metrics = TextFile::new(&config.metrics, started);
@@ -110,6 +114,7 @@ pub(crate) async fn run(daemon: Daemon) -> Result<bool, StartError> {
                 pipeline.slots().values().for_each(|slot| slot.watch(Instant::now()));
                 status.show(&pipeline);
                 health.look(&pipeline, &daemon.console);
+                swaps.look(&pipeline, &daemon.console);
                 metrics.look(|| pipeline.status()).await;
                 if reloader.has_changed() {
                     reloader.reload(&pipeline, &daemon.console).await;

@@ -26,8 +26,6 @@ pub(super) type Told<T> = oneshot::Sender<Result<T, String>>;
 /// A guest on its way into force, and who waits for it.
 pub(super) struct Proposed {
     pub(super) guest: Prepared,
-    /// What it begins with where nobody is before it: what an earlier run kept.
-    pub(super) memory: Option<Memory>,
     pub(super) told: Option<Told<u64>>,
 }
 

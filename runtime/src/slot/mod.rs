@@ -38,7 +38,7 @@ pub use swap::{SwapEvent, SwapNotice};
 use crate::config::{OnFault, SupervisionSettings};
 use crate::dead_letters::DeadLetters;
 use crate::digest::Digest;
-use crate::sandbox::{Instance, Memory, Outcome, Prepared, Wants, World};
+use crate::sandbox::{Instance, Outcome, Prepared, Wants, World};
 use control::{Control, Proposed};
 pub(crate) use job::ABANDON_GRACE;
 pub(crate) use supervision::search::RUNS_PER_ROW_MAX;
@@ -62,8 +62,6 @@ pub struct SlotOptions {
     pub ledger: Arc<dyn QuarantineLedger>,
     /// How a guest that takes over proves itself.
     pub probation: ProbationSettings,
-    /// Whether a guest that can't take over what the one before has in memory begins without it.
-    pub resets_memory: bool,
 }
 
 /// What a slot does for the world that its guest is of.
@@ -144,25 +142,8 @@ impl<D: Duty> Slot<D> {
     /// # Errors
     /// If the system refuses the thread.
     pub fn start(options: SlotOptions, duty: D, guest: Prepared) -> std::io::Result<Self> {
-        Self::start_with(options, duty, guest, None)
-    }
-
-    /// As [`Slot::start`], with what the guest had in memory in an earlier run.
-    ///
-    /// # Errors
-    /// If the system refuses the thread.
-    pub fn start_with(
-        options: SlotOptions,
-        duty: D,
-        guest: Prepared,
-        memory: Option<Memory>,
-    ) -> std::io::Result<Self> {
         let control = Arc::new(Control::new(options, duty));
-        control.propose(Proposed {
-            guest,
-            memory,
-            told: None,
-        });
+        control.propose(Proposed { guest, told: None });
         control.spawn()?;
         Ok(Self { control })
     }
@@ -235,7 +216,6 @@ impl<D: Duty> SlotHandle for Slot<D> {
         let (switched, told) = Switched::pair();
         self.control.propose(Proposed {
             guest,
-            memory: None,
             told: Some(told),
         });
         switched

@@ -14,6 +14,7 @@ use super::control::{Control, InForce, Proposed, State, Told};
 use super::costs::Costs;
 use super::generation::{Generation, Probation};
 use super::probation::{Standing, judge};
+use crate::digest::Digest;
 use crate::sandbox::{Instance, Memory};
 
 /// What happened to a slot's guest, to be told.
@@ -142,34 +143,15 @@ impl<D: Duty> Control<D> {
     /// The cut: from here on the next generation answers.
     fn cut(&self, current: &mut Option<Generation>, proposed: Proposed) {
         let began = Instant::now();
-        let Proposed {
-            guest,
-            memory,
-            told,
-        } = proposed;
+        let Proposed { guest, told } = proposed;
         let (module, digest, wants) = (guest.module.clone(), guest.digest, guest.wants.clone());
         let (mut instance, source) = guest.split();
-        let handed = match current.as_mut() {
-            Some(old) => old.memory_at_the_cut(),
-            None => memory,
-        };
-        let is_first = current.is_none();
+        let handed = current.as_mut().and_then(Generation::memory_at_the_cut);
         if let Err(why) = hand_on(&mut instance, handed.as_ref()) {
-            let why =
-                format!("{module} can't take over what the guest before it has in memory: {why}");
-            if is_first || self.options.resets_memory {
-                tracing::warn!(slot = %self.options.name, why, "the guest begins without memory");
-                // What tried to restore may be half of something.
-                match source.instance() {
-                    Ok(fresh) => instance = fresh,
-                    Err(fault) => {
-                        return self.refuse(&digest.to_string(), &fault.to_string(), told);
-                    }
-                }
-            } else {
-                let why = format!("{why}; a restart begins with it, and without that memory");
-                return self.refuse(&digest.to_string(), &why, told);
-            }
+            let why = format!(
+                "{module} can't take over what the guest before it has in memory: {why}; a restart begins with it, and without that memory"
+            );
+            return self.refuse(&digest.to_string(), &why, told);
         }
         let mut state = self.state();
         state.generations += 1;
@@ -283,6 +265,8 @@ impl<D: Duty> Control<D> {
         let mut state = self.state();
         let before = state.before.take();
         self.back_in_force(&mut state, before, &gone, why);
+        drop(state);
+        self.log_rolled_back(&gone.digest, why);
         true
     }
 
@@ -314,6 +298,8 @@ impl<D: Duty> Control<D> {
                 generation.instance = Some(instance);
                 let mut state = self.state();
                 self.back_in_force(&mut state, Some(previous), &gone, why);
+                drop(state);
+                self.log_rolled_back(&gone.digest, why);
                 *current = Some(generation);
                 true
             }
@@ -346,7 +332,10 @@ impl<D: Duty> Control<D> {
             unseen: gone.tally.batches,
             ..notice
         });
-        tracing::warn!(slot = %self.options.name, from = %gone.digest, why, "rolled back");
+    }
+
+    fn log_rolled_back(&self, from: &Digest, why: &str) {
+        tracing::warn!(slot = %self.options.name, %from, why, "rolled back");
     }
 
     /// The thread of a guest on probation was given up: the one before is in force, from its memory.
