@@ -1,6 +1,7 @@
 //! A source that a test feeds: each batch that is sent is one batch of the pipeline, and nothing of
 //! it is lost when the pipeline is drained.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -20,6 +21,7 @@ pub struct FedSource {
 /// doesn't look whether it shall stop.
 pub struct Feed {
     sender: UnboundedSender<Vec<ProcessEvent>>,
+    rows: AtomicU64,
 }
 
 /// A source of that name and pace, and what feeds it.
@@ -31,7 +33,11 @@ pub fn fed_source(name: &str, pace: Pace) -> (Feed, FedSource) {
         pace,
         rows: Mutex::new(Some(receiver)),
     };
-    (Feed { sender }, source)
+    let feed = Feed {
+        sender,
+        rows: AtomicU64::new(0),
+    };
+    (feed, source)
 }
 
 impl Feed {
@@ -40,7 +46,14 @@ impl Feed {
     /// # Panics
     /// If the source has ended.
     pub fn send(&self, rows: Vec<ProcessEvent>) {
+        self.rows.fetch_add(rows.len() as u64, Ordering::Relaxed);
         self.sender.send(rows).expect("the source takes rows");
+    }
+
+    /// How many rows were sent.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
     }
 }
 

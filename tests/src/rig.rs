@@ -289,7 +289,8 @@ impl Rig {
         self.send(rows);
         self.wait_until("the batch is through", |rig, _| {
             let counts = &rig.status().sources[0].counts;
-            counts.in_flight() == 0
+            // The source takes what it is sent when it comes to it.
+            counts.produced >= rig.feed.rows() && counts.in_flight() == 0
         });
     }
 
