@@ -351,9 +351,7 @@ impl<T: Weigh> Queue<T> {
         if wake.pushers {
             self.room.notify_all();
         }
-        for waker in wake.tasks {
-            waker.wake();
-        }
+        wake.tasks.wake_all();
     }
 
     /// As `unlock`, and everybody who is parked looks again.

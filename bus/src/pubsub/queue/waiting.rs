@@ -15,7 +15,26 @@ const WAITING_TASKS_MAX: usize = 64;
 pub(super) struct Wake {
     pub(super) receiver: bool,
     pub(super) pushers: bool,
-    pub(super) tasks: Vec<Waker>,
+    pub(super) tasks: Tasks,
+}
+
+/// Tasks that wait. There is seldom more than one, and that one costs no allocation.
+#[derive(Debug, Default)]
+pub(super) struct Tasks {
+    first: Option<Waker>,
+    others: Vec<Waker>,
+}
+
+impl Tasks {
+    fn iter(&self) -> impl Iterator<Item = &Waker> {
+        self.first.iter().chain(&self.others)
+    }
+
+    pub(super) fn wake_all(self) {
+        for waker in self.first.into_iter().chain(self.others) {
+            waker.wake();
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -24,13 +43,13 @@ pub(super) struct Waiting {
     receivers_notified: u32,
     pushers_parked: u32,
     pushers_notified: bool,
-    tasks: Vec<Waker>,
+    tasks: Tasks,
 }
 
 impl Waiting {
     /// How many wait and may have to be woken.
     pub(super) fn count(&self) -> u32 {
-        let tasks = u32::try_from(self.tasks.len()).unwrap_or(u32::MAX);
+        let tasks = u32::try_from(self.tasks.iter().count()).unwrap_or(u32::MAX);
         tasks
             .saturating_add(self.receivers_parked)
             .saturating_add(self.pushers_parked)
@@ -79,8 +98,15 @@ impl Waiting {
         if self.tasks.iter().any(|known| known.will_wake(waker)) {
             return None;
         }
-        let longest = (self.tasks.len() >= WAITING_TASKS_MAX).then(|| self.tasks.remove(0));
-        self.tasks.push(waker.clone());
+        let Tasks { first, others } = &mut self.tasks;
+        let longest = (others.len() + 1 >= WAITING_TASKS_MAX)
+            .then(|| first.replace(others.remove(0)))
+            .flatten();
+        if first.is_none() {
+            *first = Some(waker.clone());
+        } else {
+            others.push(waker.clone());
+        }
         longest
     }
 }

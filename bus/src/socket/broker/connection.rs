@@ -17,6 +17,7 @@ use super::super::{NAME_BYTES_MAX, Peer, bounded};
 use super::House;
 use super::ingress::{Entered, Entrance};
 use super::outgoing;
+use super::turn::{Writing, in_turns};
 use crate::count::DropReason;
 use crate::pubsub::PublisherId;
 use crate::topic::Topic;
@@ -84,14 +85,14 @@ impl Connection {
                 Some(Fault::Nobody(source.as_ref().to_owned()))
             }
         };
-        let writer = tokio::spawn(write_all(Arc::clone(&shared), write));
+        let writer = tokio::spawn(Writing::new(write_all(Arc::clone(&shared), write)));
         if let Some(fault) = refusal {
             house
                 .connections
                 .turned_away
                 .fetch_add(1, Ordering::Relaxed);
             last_words(&shared, &End::Fault(fault));
-            drop(tokio::time::timeout(LAST_WORDS_TIMEOUT, writer).await);
+            drop(house.clock.timeout(LAST_WORDS_TIMEOUT, writer).await);
             return;
         }
         let publisher = PublisherId::unique();
@@ -108,7 +109,7 @@ impl Connection {
             topic: None,
             refused: None,
         };
-        let end = connection.read(&mut read).await;
+        let end = in_turns(connection.read(&mut read)).await;
         connection.finish(end, writer).await;
     }
 
@@ -124,10 +125,8 @@ impl Connection {
         }
         last_words(&self.shared, &end);
         let abort = writer.abort_handle();
-        if tokio::time::timeout(LAST_WORDS_TIMEOUT, writer)
-            .await
-            .is_err()
-        {
+        let clock = &self.house.clock;
+        if clock.timeout(LAST_WORDS_TIMEOUT, writer).await.is_none() {
             abort.abort();
         }
         self.house.connections.remove(&self.shared);
@@ -135,12 +134,13 @@ impl Connection {
 
     async fn read(&mut self, socket: &mut ReadHalf<Socket>) -> End {
         let mut reader = FrameReader::new();
-        let hello = tokio::time::timeout(HELLO_TIMEOUT, self.greet(&mut reader, socket));
-        match hello.await {
-            Ok(Ok(true)) => {}
-            Ok(Ok(false)) => return End::Gone,
-            Ok(Err(fault)) => return End::Fault(fault),
-            Err(_) => return End::Fault(Fault::NoHello),
+        let house = Arc::clone(&self.house);
+        let hello = self.greet(&mut reader, socket);
+        match house.clock.timeout(HELLO_TIMEOUT, hello).await {
+            Some(Ok(true)) => {}
+            Some(Ok(false)) => return End::Gone,
+            Some(Err(fault)) => return End::Fault(fault),
+            None => return End::Fault(Fault::NoHello),
         }
         let shared = Arc::clone(&self.shared);
         let mut ended = std::pin::pin!(shared.end.notified());

@@ -4,14 +4,16 @@
 //! so that a frame costs no wake-up of another thread. What waits — for room, for an answer — waits as a
 //! task, and only its own connection waits with it.
 
+mod clock;
 mod connection;
 mod control;
 mod ingress;
 mod outgoing;
+mod turn;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -26,9 +28,10 @@ pub use ingress::{Direct, EnterError, Entered, Entrance, Ingress};
 
 use super::access::Access;
 use super::address::{Address, AddressError};
-use super::{CONNECTIONS_MAX, HEARTBEAT, SILENT_BEATS_MAX, random};
+use super::{CONNECTIONS_MAX, HEARTBEAT, random};
 use crate::batch::SourceCounts;
 use crate::pubsub::{LocalBus, QueueLimits};
+use clock::Clock;
 use connection::{Connection, Shared};
 
 /// How a broker serves.
@@ -171,8 +174,9 @@ impl BoundBroker {
     /// # Errors
     /// If another process holds it, or the system refuses.
     pub fn bind(options: BrokerOptions) -> Result<Self, BindError> {
+        // No timers: each wait would look at the clock and at them. They have a thread of their own.
         let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
+            .enable_io()
             .build()
             .map_err(BindError::Thread)?;
         let entered = runtime.enter();
@@ -209,6 +213,8 @@ impl BoundBroker {
         let view = self.view();
         let stop = Arc::new(Notify::new());
         let stopped = Arc::clone(&stop);
+        let clock = Clock::start(Arc::clone(&self.connections), self.options.heartbeat)
+            .map_err(BindError::Thread)?;
         let house = Arc::new(House {
             bus,
             ingress,
@@ -216,15 +222,14 @@ impl BoundBroker {
             incarnation: u128::from(random()) << 64 | u128::from(random()),
             options: self.options,
             connections: self.connections,
+            clock,
         });
         let (address, listener, runtime) = (self.address, self.listener, self.runtime);
-        let heart = Heart::start(Arc::clone(&house.connections), house.options.heartbeat);
-        let heart = heart.map_err(BindError::Thread)?;
         let thread = std::thread::Builder::new()
             .name("weir-broker".to_owned())
             .spawn(move || {
                 runtime.block_on(serve(&house, &listener, &stopped));
-                drop((heart, address));
+                drop(address);
             })
             .map_err(BindError::Thread)?;
         Ok(Broker {
@@ -277,36 +282,6 @@ impl fmt::Debug for Broker {
     }
 }
 
-/// The thread of the heartbeats, as long as this is kept.
-struct Heart {
-    stopped: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Heart {
-    fn start(connections: Arc<Connections>, every: Duration) -> std::io::Result<Self> {
-        let stopped = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&stopped);
-        let thread = std::thread::Builder::new()
-            .name("weir-heartbeat".to_owned())
-            .spawn(move || beat(&connections, every, &seen))?;
-        Ok(Self {
-            stopped,
-            thread: Some(thread),
-        })
-    }
-}
-
-impl Drop for Heart {
-    fn drop(&mut self) {
-        self.stopped.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
-            drop(thread.join());
-        }
-    }
-}
-
 /// How often a closing broker looks whether its connections have ended.
 const CLOSE_LOOK: Duration = Duration::from_millis(2);
 
@@ -321,6 +296,7 @@ struct House {
     incarnation: u128,
     options: BrokerOptions,
     connections: Arc<Connections>,
+    clock: Clock,
 }
 
 async fn serve(house: &Arc<House>, listener: &Listener, stop: &Notify) {
@@ -332,32 +308,10 @@ async fn serve(house: &Arc<House>, listener: &Listener, stop: &Notify) {
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection can't be taken");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    house.clock.sleep(ACCEPT_PAUSE).await;
                 }
             },
             () = stop.notified() => break,
-        }
-    }
-}
-
-/// Pings every connection at each heartbeat, and ends those that have been silent too long, until it is
-/// unparked with `stopped`.
-///
-/// On a thread of its own: a timer on the broker's thread would cost each of its waits, a twentieth of the
-/// time that a message takes.
-fn beat(connections: &Connections, every: Duration, stopped: &AtomicBool) {
-    let mut next = Instant::now() + every;
-    while !stopped.load(Ordering::Relaxed) {
-        let now = Instant::now();
-        if now < next {
-            std::thread::park_timeout(next - now);
-            continue;
-        }
-        // A host that was suspended has no beats to make up for.
-        next = now + every;
-        let list = connections.list().clone();
-        for connection in list {
-            connection.beat(SILENT_BEATS_MAX);
         }
     }
 }

@@ -54,6 +54,9 @@ struct State {
 
 impl State {
     fn put_answers(&mut self, load: &mut Load) {
+        if self.answers.is_empty() {
+            return;
+        }
         self.answer_bytes = 0;
         for answer in self.answers.drain(..) {
             load.put(&answer);

@@ -98,13 +98,10 @@ async fn values_that_lie_are_dropped_as_invalid_where_they_are_read_and_the_conn
         let status = house.view().status();
         let counts = &status.connections[0].published;
         assert!(counts.balances());
-        if counts.in_channel == 0 {
-            let found = (
-                counts.produced,
-                counts.published,
-                counts.dropped.total().rows,
-            );
-            assert_eq!(found, (2, 1, 1));
+        // A row may be received before it is counted.
+        if counts.produced == 2 {
+            let found = (counts.published, counts.dropped.total().rows);
+            assert_eq!(found, (1, 1));
             break;
         }
         tokio::task::yield_now().await;

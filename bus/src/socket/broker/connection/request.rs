@@ -36,15 +36,15 @@ pub(super) fn request(connection: &Connection, request: &Request, body: &[u8]) {
     let body = trimmed(body).to_vec();
     let responder = Arc::clone(&connection.house.responder);
     let peer = Arc::clone(&connection.peer);
+    let house = Arc::clone(&connection.house);
     tokio::spawn(async move {
         let answer = responder.respond(&topic, &body, &peer);
-        let answer = tokio::time::timeout(deadline, answer)
-            .await
-            .unwrap_or_else(|_| {
-                let message = format!("no answer within {} ms", deadline.as_millis());
-                let code = "deadline";
-                Err(Refusal { code, message })
-            });
+        let answer = house.clock.timeout(deadline, answer).await;
+        let answer = answer.unwrap_or_else(|| {
+            let message = format!("no answer within {} ms", deadline.as_millis());
+            let code = "deadline";
+            Err(Refusal { code, message })
+        });
         shared.requests.fetch_sub(1, Ordering::Relaxed);
         reply(&shared, id, answer);
     });
