@@ -15,6 +15,7 @@ pub mod digest;
 pub mod guests;
 mod hex;
 mod ids;
+mod keeper;
 mod lane;
 mod metrics;
 pub mod pipeline;
@@ -25,6 +26,7 @@ pub mod sandbox;
 pub mod sink;
 pub mod slot;
 pub mod sources;
+pub mod store;
 pub mod testing;
 pub mod trust;
 

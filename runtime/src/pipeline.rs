@@ -17,14 +17,15 @@ use weir_sources::{EventSource, ProcessTable, RegistryError, SourceStatus, Unava
 
 use crate::broker::{self, IdentityError, LaneIngress, SOCKET_SOURCE};
 use crate::collector::{Collector, CollectorReport, RunningCollector, batcher_limits};
-use crate::config::{Config, SlotSettings};
-use crate::guests::{self, GuestError, Guests};
-use crate::sandbox::{Prepared, World};
+use crate::config::{Config, OnState, SlotSettings};
+use crate::guests::{self, Beginning, GuestError, Guests};
+use crate::keeper::Keeper;
+use crate::sandbox::{Wants, World};
 use crate::sink::{Console, OpenError, RunningSink};
 use crate::slot::filter::FilterDuty;
 use crate::slot::stage::{StageDuty, StageJob, StageRouter};
 use crate::slot::trigger::TriggerDuty;
-use crate::slot::{Slot, SlotHandle, SlotStatistics};
+use crate::slot::{self, Candidate, Slot, SlotHandle, SlotStatistics};
 use crate::sources::SourceOpenError;
 use crate::{sink, sources};
 
@@ -80,6 +81,7 @@ pub struct Pipeline {
     slots: BTreeMap<String, Arc<dyn SlotHandle>>,
     sinks: Vec<RunningSink>,
     door: Option<Door>,
+    keeper: Option<Arc<Keeper>>,
 }
 
 /// The socket, and the way in from there.
@@ -101,11 +103,11 @@ struct Wiring<'a> {
     shared: guests::Shared,
 }
 
-/// A slot's way in: its first guest and its settings.
+/// A slot's way in: what it begins with, and its settings.
 struct Opening<'a> {
     name: &'a str,
     settings: &'a SlotSettings,
-    guest: Prepared,
+    begins: Beginning,
 }
 
 impl Pipeline {
@@ -123,11 +125,12 @@ impl Pipeline {
         // The socket first: a second daemon is refused before it has done any work.
         let choice = broker::choice(&config.bus, &config.collector.component_name)?;
         let Opened { bus, broker } = weir_bus::open(choice)?;
-        let prepared = guests.prepare_all(config)?;
-        let signers = prepared.iter();
+        let keeper = Keeper::open(&config.sandbox.state_folder);
+        let beginnings = guests.begin(config, keeper.as_deref())?;
+        let signers = beginnings.iter();
         guests.note_signers(
             signers
-                .map(|(slot, guest)| (slot.clone(), guest.signed_by.clone()))
+                .map(|begins| (begins.slot.clone(), begins.first.signed_by.clone()))
                 .collect(),
         );
         let sinks = sink::open_all(config, &bus, console)?;
@@ -140,18 +143,18 @@ impl Pipeline {
             filters: Vec::new(),
             shared: guests::Shared::new(config),
         };
-        let mut openings: Vec<Opening<'_>> = prepared
+        let mut openings: Vec<Opening<'_>> = beginnings
             .into_iter()
-            .filter_map(|(name, guest)| {
-                let (name, settings) = config.slots.get_key_value(&name)?;
+            .filter_map(|begins| {
+                let (name, settings) = config.slots.get_key_value(&begins.slot)?;
                 Some(Opening {
                     name,
                     settings,
-                    guest,
+                    begins,
                 })
             })
             .collect();
-        openings.sort_by_key(|opening| match opening.guest.world {
+        openings.sort_by_key(|opening| match opening.begins.first.world {
             World::Stage => 0,
             World::Trigger => 1,
             World::Filter => 2,
@@ -177,6 +180,7 @@ impl Pipeline {
             slots: wiring.slots,
             sinks,
             door,
+            keeper,
         })
     }
 
@@ -218,6 +222,11 @@ impl Pipeline {
     #[must_use]
     pub const fn slots(&self) -> &BTreeMap<String, Arc<dyn SlotHandle>> {
         &self.slots
+    }
+
+    /// Keeps what slots have for the next run, as it is now. Waits for the disk.
+    pub fn save(&self) -> impl Future<Output = ()> + use<> {
+        save(self.keeper.clone(), self.slots.clone())
     }
 
     /// Sources that this host can't offer.
@@ -263,6 +272,7 @@ impl Pipeline {
                 );
             }
         }
+        save(self.keeper, self.slots.clone()).await;
         for sink in &self.sinks {
             if !sink.finish(deadline) {
                 tracing::warn!(sink = sink.name(), "the sink did not end in time");
@@ -278,6 +288,12 @@ impl Pipeline {
             bus: self.bus.statistics(),
         };
         (report, status)
+    }
+}
+
+async fn save(keeper: Option<Arc<Keeper>>, slots: BTreeMap<String, Arc<dyn SlotHandle>>) {
+    if let Some(keeper) = keeper {
+        drop(tokio::task::spawn_blocking(move || keeper.save(&slots)).await);
     }
 }
 
@@ -304,22 +320,35 @@ impl Wiring<'_> {
             name: name.clone(),
             error,
         };
-        let (settings, world) = (opening.settings, opening.guest.world);
-        let options = guests::slot_options(opening.name, settings, world, &self.shared);
+        let (slot, settings, begins) = (opening.name, opening.settings, opening.begins);
+        let (world, wants) = (begins.first.world, begins.first.wants.clone());
+        let first = Candidate {
+            memory: begins.memory,
+            ..begins.first.into()
+        };
+        let opening = slot::Beginning {
+            first,
+            then: begins.then.map(|guest| Candidate {
+                may_forget: settings.state == OnState::Reset,
+                ..guest.into()
+            }),
+            generations: begins.number.saturating_sub(1),
+        };
+        let options = guests::slot_options(slot, settings, world, &self.shared);
         let publisher = PublisherId::unique();
-        let handle: Arc<dyn SlotHandle> = match opening.guest.world {
+        let handle: Arc<dyn SlotHandle> = match world {
             World::Stage => {
-                let queue = self.stage_queue(&opening);
+                let queue = self.stage_queue(settings, &wants);
                 let duty = StageDuty::new(name.clone(), queue, Arc::clone(&self.bus), publisher);
-                Arc::new(Slot::start(options, duty, opening.guest).map_err(thread)?)
+                Arc::new(Slot::start(options, duty, opening).map_err(thread)?)
             }
             World::Trigger => {
                 let subscribed = self.bus.subscribe(
                     SubscriptionOptions::new(format!("slot:{name}"))
-                        .patterns(patterns(&opening.guest))
+                        .patterns(patterns(&wants))
                         .owner(publisher)
-                        .policy(queue_policy(opening.settings))
-                        .limits(queue_limits(opening.settings)),
+                        .policy(queue_policy(settings))
+                        .limits(queue_limits(settings)),
                 );
                 let subscriber =
                     subscribed.map_err(|error| StartError::Subscribe(Box::new(error)))?;
@@ -330,28 +359,29 @@ impl Wiring<'_> {
                     publisher,
                     Arc::clone(&self.router),
                 );
-                Arc::new(Slot::start(options, duty, opening.guest).map_err(thread)?)
+                Arc::new(Slot::start(options, duty, opening).map_err(thread)?)
             }
             World::Filter => {
-                let kinds = opening.guest.wants.kinds.clone();
+                let kinds = wants.kinds;
                 let on_fault = options.on_fault;
-                let duty = FilterDuty::new(kinds, on_fault, queue_limits(opening.settings));
-                let slot = Slot::start(options, duty, opening.guest).map_err(thread)?;
+                let duty = FilterDuty::new(kinds, on_fault, queue_limits(settings));
+                let slot = Slot::start(options, duty, opening).map_err(thread)?;
                 self.filters
-                    .push((opening.settings.order, name.clone(), slot.clone()));
+                    .push((settings.order, name.clone(), slot.clone()));
                 Arc::new(slot)
             }
         };
+        handle.set_shadow(begins.shadow).map_err(thread)?;
         self.slots.insert(name, handle);
         Ok(())
     }
 
-    fn stage_queue(&self, opening: &Opening<'_>) -> Arc<Queue<StageJob>> {
+    fn stage_queue(&self, settings: &SlotSettings, wants: &Wants) -> Arc<Queue<StageJob>> {
         self.router.add(
-            opening.settings.triggers.iter().cloned().collect(),
-            opening.guest.wants.kinds.clone(),
-            queue_policy(opening.settings),
-            queue_limits(opening.settings),
+            settings.triggers.iter().cloned().collect(),
+            wants.kinds.clone(),
+            queue_policy(settings),
+            queue_limits(settings),
         )
     }
 
@@ -385,17 +415,16 @@ impl Wiring<'_> {
 }
 
 /// The topics that a guest gets: its own patterns, or all of its kinds.
-fn patterns(guest: &Prepared) -> Vec<TopicPattern> {
-    if guest.wants.patterns.is_empty() {
-        guest
-            .wants
+fn patterns(wants: &Wants) -> Vec<TopicPattern> {
+    if wants.patterns.is_empty() {
+        wants
             .kinds
             .iter()
             .copied()
             .map(topic::families::all_events)
             .collect()
     } else {
-        guest.wants.patterns.clone()
+        wants.patterns.clone()
     }
 }
 

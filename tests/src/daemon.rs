@@ -5,9 +5,10 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Once;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -81,7 +82,9 @@ impl Home {
     /// The command line of the daemon, at home here.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let (cache, state) = cache_folders();
+        let (cache, _) = cache_folders();
+        let state = self.path("state");
+        know_compiled_code(&state);
         let mut command = Command::new(weir_binary());
         command.env_clear();
         for name in KEPT_VARIABLES {
@@ -145,6 +148,32 @@ impl Home {
     }
 }
 
+/// A daemon has a state of its own, and runs code that was compiled once for all tests: it is told which that is, as
+/// if it had compiled it itself.
+fn know_compiled_code(state: &Path) {
+    /// Where the seals of compiled code are.
+    const INDEX: &str = "compiled-code.index";
+    static BUILT_IN: Once = Once::new();
+    let (cache, shared) = cache_folders();
+    BUILT_IN.call_once(|| {
+        let checked = Command::new(weir_binary())
+            .env_clear()
+            .env("HOME", "/")
+            .env("WEIR_SANDBOX__CACHE_FOLDER", cache)
+            .env("WEIR_SANDBOX__STATE_FOLDER", &shared)
+            .arg("check")
+            .output();
+        // Where that fails, what is wanted will fail, and say why.
+        drop(checked);
+    });
+    let own = state.join(INDEX);
+    if !own.exists() {
+        std::fs::create_dir_all(state).expect("a folder can be made");
+        // There is none before anything was compiled.
+        drop(std::fs::copy(shared.join(INDEX), own));
+    }
+}
+
 /// The hostile guests' folder, and the home's own.
 fn guest_folders(folder: &TempDir) -> String {
     let quoted = |path: &Path| format!("{:?}", path.to_string_lossy());
@@ -192,6 +221,22 @@ impl Daemon {
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, signal).expect("the daemon runs");
+    }
+
+    /// Kills it: what it was about to say or to write it never does.
+    pub fn kill(mut self) {
+        // Of one that has ended neither is an error.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Its next line of JSON; none if none comes in that time.
+    ///
+    /// # Panics
+    /// If a line is no JSON.
+    pub fn next_line(&mut self, within: Duration) -> Option<Value> {
+        let line = self.lines.recv_timeout(within).ok()?;
+        Some(parse(&line))
     }
 
     /// Waits for its end.

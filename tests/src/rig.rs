@@ -14,7 +14,8 @@ use weir::config::{self, LoadRequest, SlotSettings, TrustSettings};
 use weir::guests::Guests;
 use weir::pipeline::{Pipeline, PipelineStatus, StartError};
 use weir::sandbox::{
-    CompileLimits, Compiler, CompilerProgram, Limit, Sandbox, SandboxError, SandboxOptions,
+    CompileLimits, Compiler, CompilerProgram, Limit, Prepared, Sandbox, SandboxError,
+    SandboxOptions,
 };
 use weir::sink::{Console, Output};
 use weir::slot::SlotStatistics;
@@ -262,16 +263,25 @@ impl Rig {
         &self.guests
     }
 
+    /// Prepares a guest for a slot.
+    ///
+    /// # Panics
+    /// If it is refused.
+    #[must_use]
+    pub fn prepare(&self, slot: &str, settings: &SlotSettings) -> Prepared {
+        let prepared = self
+            .guests
+            .prepare(slot, settings, &TrustSettings::default());
+        prepared.unwrap_or_else(|error| panic!("{error}"))
+    }
+
     /// Switches a slot to another guest, and waits until that is in force.
     ///
     /// # Panics
     /// If the guest is refused, or the slot ends.
     pub fn switch(&self, slot: &str, settings: &SlotSettings) {
-        let guest = self
-            .guests
-            .prepare(slot, settings, &TrustSettings::default())
-            .expect("a guest");
-        let switched = self.pipeline.slots()[slot].switch(guest);
+        let guest = self.prepare(slot, settings);
+        let switched = self.pipeline.slots()[slot].switch(guest.into());
         let generation = self.wait(switched.in_force());
         generation.unwrap_or_else(|why| panic!("{slot}: {why}"));
     }

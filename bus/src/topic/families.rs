@@ -79,6 +79,15 @@ pub fn control_guest(slot: &str, what: &str) -> Result<Topic, TopicError> {
     build("control.guest", &[slot, what])
 }
 
+/// What became of a changed config: `control.config.<what>`.
+///
+/// # Errors
+///
+/// [`TopicError`] where `what` isn't one token.
+pub fn control_config(what: &str) -> Result<Topic, TopicError> {
+    build("control.config", &[what])
+}
+
 /// Changes of a component's health: `control.health.<component>`.
 ///
 /// # Errors

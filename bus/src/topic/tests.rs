@@ -129,6 +129,10 @@ fn a_family_refuses_what_is_not_one_token() {
     );
     check(families::control_trigger("hash"), "control.trigger.hash");
     check(
+        families::control_config("refused"),
+        "control.config.refused",
+    );
+    check(
         families::control_guest("my-slot", "fault"),
         "control.guest.my-slot.fault",
     );

@@ -24,18 +24,24 @@ pub(crate) enum Control {
     Reload,
     /// End a slot's quarantine.
     Release,
+    /// Have another module take over in a slot.
+    Swap,
+    /// Have the guest before come back in a slot.
+    Rollback,
     /// Drain and end.
     Drain,
 }
 
 impl Control {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::Capabilities,
         Self::Status,
         Self::Health,
         Self::Guests,
         Self::Reload,
         Self::Release,
+        Self::Swap,
+        Self::Rollback,
         Self::Drain,
     ];
 
@@ -47,6 +53,8 @@ impl Control {
             Self::Guests => "control.guests",
             Self::Reload => "control.reload",
             Self::Release => "control.release",
+            Self::Swap => "control.swap",
+            Self::Rollback => "control.rollback",
             Self::Drain => "control.drain",
         }
     }
@@ -135,7 +143,11 @@ impl Responder for ControlDesk {
         let Some(control) = control else {
             return Err(Refusal::unknown(topic.as_str(), &self.capabilities()));
         };
-        if matches!(control, Control::Reload | Control::Release | Control::Drain) {
+        let only_reads = matches!(
+            control,
+            Control::Capabilities | Control::Status | Control::Health | Control::Guests
+        );
+        if !only_reads {
             tracing::info!(
                 peer = peer.source(),
                 topic = topic.as_str(),

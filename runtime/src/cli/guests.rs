@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::client::{SocketArguments, session};
-use super::overview::{Overview, slot_table};
+use super::overview::{Overview, shadow_lines, slot_table};
 use super::request::ask;
 use super::{Failure, Global, out, table};
 
@@ -34,6 +34,9 @@ pub(super) fn guests(global: &Global, arguments: &GuestsArguments) -> Result<Exi
         } else {
             let text = table::text(&[slot_table(&overview.slots)]);
             out::print(text.trim_end())?;
+            for line in shadow_lines(&overview.slots) {
+                out::print(&table::line(&line))?;
+            }
         }
         Ok(ExitCode::SUCCESS)
     })

@@ -20,6 +20,7 @@ mod request;
 mod run;
 mod selection;
 mod status;
+mod swap;
 mod table;
 mod tap;
 mod top;
@@ -132,6 +133,10 @@ enum Verb {
     Reload(reload::ReloadArguments),
     /// Ends the quarantine of a slot's module.
     Release(release::ReleaseArguments),
+    /// Has another module take over in a slot, until the config asks for another.
+    Swap(swap::SwapArguments),
+    /// Has the guest before come back in a slot.
+    Rollback(swap::RollbackArguments),
     /// Records what goes over the bus, to Arrow IPC files.
     Record(record::RecordArguments),
     /// Publishes a recording.
@@ -188,6 +193,8 @@ fn done(global: &Global, verb: &Verb) -> Result<ExitCode, Failure> {
         Verb::Top(arguments) => top::top(global, arguments),
         Verb::Reload(arguments) => reload::reload(global, arguments),
         Verb::Release(arguments) => release::release(global, arguments),
+        Verb::Swap(arguments) => swap::swap(global, arguments),
+        Verb::Rollback(arguments) => swap::roll_back(global, arguments),
         Verb::Record(arguments) => record::record(global, arguments),
         Verb::Replay(arguments) => replay::replay(global, arguments),
         Verb::Guest(arguments) => guest::guest(global, arguments),

@@ -42,8 +42,9 @@ pub use page::keys_page;
 pub use provenance::{Known, Provenance, render};
 pub use validated::{
     AccessSettings, BusSettings, CollectorSettings, Config, DeadLetterSettings, Grant, LogFormat,
-    LogSettings, MetricsSettings, OnFault, ReplayPace, SandboxSettings, SinkSettings,
-    SlotQueuePolicy, SlotSettings, SourceSettings, SupervisionSettings, TrustSettings, TrustedKey,
+    LogSettings, MetricsSettings, OnFault, OnState, ReplayPace, SandboxSettings, SinkSettings,
+    SlotQueuePolicy, SlotSettings, SourceSettings, SupervisionSettings, SwapSettings,
+    TrustSettings, TrustedKey,
 };
 pub use value::Value;
 pub use weir_bus::pubsub::BusKind;

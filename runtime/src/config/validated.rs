@@ -27,6 +27,8 @@ pub struct Config {
     pub sandbox: SandboxSettings,
     /// `[supervision]`
     pub supervision: SupervisionSettings,
+    /// `[swap]`
+    pub swap: SwapSettings,
     /// `[dead_letters]`
     pub dead_letters: DeadLetterSettings,
     /// `[trust]`
@@ -176,6 +178,25 @@ pub struct SupervisionSettings {
     pub memory_share_max: f64,
 }
 
+/// `[swap]`: how a guest takes over from another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SwapSettings {
+    /// It is confirmed after so many batches.
+    pub probation_batches: u64,
+    /// Or after so long.
+    #[serde(with = "duration_as_text")]
+    pub probation_time: Duration,
+    /// It goes back if a row costs it more than so many times the fuel that it cost its predecessor.
+    pub fuel_factor_max: f64,
+    /// It goes back if the share of rows that it selects, in 0..=1, is further than this from its predecessor's.
+    pub share_difference_max: f64,
+    /// So many of the last batches are shown to both before.
+    pub replay_batches: usize,
+    /// It is refused if their verdicts differ on a larger share of the rows, in 0..=1.
+    pub max_difference: f64,
+}
+
 /// `[dead_letters]`: the rows that break a guest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -290,6 +311,11 @@ pub struct SlotSettings {
     pub sha256: Option<Digest>,
     /// The names in [`TrustSettings::keys`] of which one must have signed the module; empty: any.
     pub signed_by: BTreeSet<String>,
+    /// What happens to memory that a guest which takes over can't restore.
+    pub state: OnState,
+    /// What watches the guest.
+    #[serde(default)]
+    pub shadow: Option<Module>,
     /// Batches that may wait for the guest.
     pub queue_batches_max: usize,
     /// Bytes that these may keep alive.
@@ -327,6 +353,16 @@ pub enum OnFault {
     Drop,
     /// They are dropped, counted, and kept among the dead letters.
     DeadLetter,
+}
+
+/// What happens when a guest that takes over can't restore what the one before has in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnState {
+    /// It is refused.
+    Keep,
+    /// It begins without.
+    Reset,
 }
 
 /// What happens when a slot's queue is full.

@@ -1,5 +1,6 @@
 //! Answers what is asked over the socket, where everything is at hand.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -9,12 +10,12 @@ use weir_bus::socket::{BrokerStatus, Responder as _};
 use weir_sources::SourceHealth;
 
 use super::health::HealthWatch;
-use super::reload::Reloader;
+use super::reload::{Reloader, no_slot};
 use crate::broker::{Asked, Capabilities, Control, ControlDesk, SOCKET_SOURCE};
 use crate::config::Config;
 use crate::pipeline::Pipeline;
 use crate::sink::Console;
-use crate::slot::SlotStatistics;
+use crate::slot::{SlotHandle, SlotStatistics};
 
 /// What the daemon does after an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,17 +39,37 @@ struct Status<'a> {
     version: &'static str,
     pid: u32,
     seconds: f64,
+    /// Why the config as it is now was not taken.
+    config_refused: Option<String>,
     sources: Vec<SourceLine>,
     slots: Vec<SlotLine>,
     bus: BusStatistics,
     broker: Option<BrokerStatus>,
 }
 
-/// What a request for a release says.
+/// What a request about a slot says.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Release {
+struct OfSlot {
     slot: String,
+}
+
+/// What a request for another guest says.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Swap {
+    slot: String,
+    module: String,
+}
+
+#[derive(Serialize)]
+struct Swapped {
+    message: String,
+}
+
+/// What a request's body says; `form` is how it should look.
+fn parsed<'a, T: Deserialize<'a>>(body: &'a [u8], form: &str) -> Result<T, String> {
+    serde_json::from_slice(body).map_err(|error| format!("{error}; write {form}"))
 }
 
 #[derive(Serialize)]
@@ -120,6 +141,14 @@ impl Desk<'_> {
                 let released = self.release(&asked.body);
                 asked.answer_or_refuse(released.as_ref().map_err(Clone::clone));
             }
+            Control::Swap => {
+                let swapped = self.swap(&asked.body, reloader).await;
+                asked.answer_or_refuse(swapped.as_ref().map_err(Clone::clone));
+            }
+            Control::Rollback => {
+                let back = self.roll_back(&asked.body).await;
+                asked.answer_or_refuse(back.as_ref().map_err(Clone::clone));
+            }
             Control::Drain => {
                 asked.answer(&serde_json::json!({ "draining": true }));
                 return Next::End;
@@ -130,13 +159,8 @@ impl Desk<'_> {
 
     /// Ends the quarantine of the slot that the request names.
     fn release(&self, body: &[u8]) -> Result<Released, String> {
-        let asked: Release = serde_json::from_slice(body)
-            .map_err(|error| format!("{error}; write {{\"slot\":\"NAME\"}}"))?;
-        let slots = self.pipeline.slots();
-        let slot = slots.get(&asked.slot).ok_or_else(|| {
-            let known: Vec<&str> = slots.keys().map(String::as_str).collect();
-            format!("no slot {:?}; there are {}", asked.slot, known.join(", "))
-        })?;
+        let asked: OfSlot = parsed(body, r#"{"slot":"NAME"}"#)?;
+        let slot = self.slot(&asked.slot)?;
         if slot.release() {
             return Ok(Released {
                 released: asked.slot,
@@ -147,6 +171,36 @@ impl Desk<'_> {
             "slot `{}` is not in quarantine: it is {state}",
             asked.slot
         ))
+    }
+
+    fn slot(&self, name: &str) -> Result<&Arc<dyn SlotHandle>, String> {
+        let slots = self.pipeline.slots();
+        slots.get(name).ok_or_else(|| no_slot(slots, name))
+    }
+
+    /// Has the module that the request names take over in a slot.
+    async fn swap(&self, body: &[u8], reloader: &Reloader) -> Result<Swapped, String> {
+        let asked: Swap = parsed(body, r#"{"slot":"NAME","module":"PATH"}"#)?;
+        let slots = self.pipeline.slots();
+        let line = reloader.swap(slots, &asked.slot, &asked.module).await?;
+        tracing::info!("{line}");
+        Ok(Swapped { message: line })
+    }
+
+    /// Has the guest before come back in the slot that the request names.
+    async fn roll_back(&self, body: &[u8]) -> Result<Swapped, String> {
+        let asked: OfSlot = parsed(body, r#"{"slot":"NAME"}"#)?;
+        let slot = self.slot(&asked.slot)?;
+        slot.roll_back("the operator wants it".to_owned())
+            .in_force()
+            .await?;
+        let now = slot.statistics();
+        Ok(Swapped {
+            message: format!(
+                "slots.{} runs {} ({}), generation {}",
+                asked.slot, now.module, now.digest, now.generation
+            ),
+        })
     }
 
     fn status<'a>(&self, config: &'a Config, reloader: &Reloader) -> Status<'a> {
@@ -165,6 +219,7 @@ impl Desk<'_> {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
             seconds: self.started.elapsed().as_secs_f64(),
+            config_refused: reloader.refused().map(str::to_owned),
             sources,
             slots: slot_lines(status.slots, reloader),
             bus: status.bus,

@@ -88,7 +88,12 @@ pub(crate) async fn run(daemon: Daemon) -> Result<bool, StartError> {
     summary::started(&daemon.console, &config, &pipeline);
     let mut health = HealthWatch::new(&config.collector, pipeline.bus());
     let mut swaps = SwapWatch::new(pipeline.bus());
-    let mut reloader = Reloader::new(daemon.loaded, daemon.reload, Arc::clone(&daemon.guests));
+    let mut reloader = Reloader::new(
+        daemon.loaded,
+        daemon.reload,
+        Arc::clone(&daemon.guests),
+        pipeline.bus(),
+    );
     let mut status = status::StatusLine::new(Arc::clone(&daemon.console));
     let mut metrics = TextFile::new(&config.metrics, started);
     let mut look = tokio::time::interval(LOOK_INTERVAL);
@@ -114,7 +119,7 @@ pub(crate) async fn run(daemon: Daemon) -> Result<bool, StartError> {
                 pipeline.slots().values().for_each(|slot| slot.watch(Instant::now()));
                 status.show(&pipeline);
                 health.look(&pipeline, &daemon.console);
-                swaps.look(&pipeline, &daemon.console);
+                swaps.look(&pipeline, &daemon.console).await;
                 metrics.look(|| pipeline.status()).await;
                 if reloader.has_changed() {
                     reloader.reload(&pipeline, &daemon.console).await;

@@ -1,4 +1,4 @@
-//! A changed config: validated as a whole, its guests prepared, then switched in between two batches.
+//! A changed config: validated as a whole, its guests prepared and rehearsed, then switched in between two batches.
 //! Whatever is wrong with it, nothing has changed.
 
 use std::collections::BTreeMap;
@@ -6,11 +6,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::config::{Config, Loaded, SlotSettings};
+use weir_bus::pubsub::EventBus;
+use weir_bus::topic;
+
+use super::events::ControlEvents;
+use crate::config::{Config, Loaded, OnState, Provenance, SlotSettings, TrustSettings};
 use crate::guests::Guests;
 use crate::pipeline::Pipeline;
 use crate::sandbox::Prepared;
 use crate::sink::{Console, Output};
+use crate::slot::{Candidate, Comparison, SlotHandle};
 
 /// What tells that a file was changed: its time and its size.
 type Trace = Option<(SystemTime, u64)>;
@@ -18,12 +23,18 @@ type Trace = Option<(SystemTime, u64)>;
 /// Who signed each slot's module.
 type Signers = BTreeMap<String, Option<String>>;
 
+/// The slots by name.
+type Slots = BTreeMap<String, Arc<dyn SlotHandle>>;
+
 /// Loads the config anew, and switches guests.
 pub(super) struct Reloader {
     config: Config,
     files: BTreeMap<PathBuf, Trace>,
     load: Box<dyn Fn() -> Result<Loaded, String> + Send + Sync>,
     guests: Arc<Guests>,
+    events: ControlEvents,
+    /// Why the config as it is now was not taken.
+    refused: Option<String>,
 }
 
 fn trace(path: &PathBuf) -> Trace {
@@ -36,6 +47,7 @@ impl Reloader {
         loaded: Loaded,
         load: Box<dyn Fn() -> Result<Loaded, String> + Send + Sync>,
         guests: Arc<Guests>,
+        bus: Arc<dyn EventBus>,
     ) -> Self {
         let files = loaded.files.into_iter();
         Self {
@@ -43,7 +55,14 @@ impl Reloader {
             files: files.map(|path| (path.clone(), trace(&path))).collect(),
             load,
             guests,
+            events: ControlEvents::new("config", bus),
+            refused: None,
         }
+    }
+
+    /// Why the config as it is now was not taken; none where what is in force is what it says.
+    pub(super) fn refused(&self) -> Option<&str> {
+        self.refused.as_deref()
     }
 
     /// Who signed the module in force in a slot.
@@ -70,19 +89,26 @@ impl Reloader {
     ) -> (bool, String) {
         // What is read now needs no second look, whoever asked for the first.
         self.has_changed();
-        let (taken, text) = match self.switch(pipeline).await {
-            Ok(slots) if slots.is_empty() => (true, "config read: no guest has changed".to_owned()),
-            Ok(slots) => (true, format!("config in force: {}", slots.join("; "))),
+        let (taken, text) = match self.take(pipeline.slots()).await {
+            Ok(lines) if lines.is_empty() => (true, "config read: no guest has changed".to_owned()),
+            Ok(lines) => (true, format!("config in force: {}", lines.join("; "))),
             Err(why) => (
                 false,
                 format!("config not taken, nothing has changed: {why}"),
             ),
         };
         say(console, taken, &text);
+        self.refused = (!taken).then(|| text.clone());
+        let what = if taken { "taken" } else { "refused" };
+        if let Ok(topic) = topic::families::control_config(what) {
+            let component = &self.config.collector.component_name;
+            self.events
+                .publish(topic, component, &[("message", text.clone())]);
+        }
         (taken, text)
     }
 
-    async fn switch(&mut self, pipeline: &Pipeline) -> Result<Vec<String>, String> {
+    async fn take(&mut self, slots: &Slots) -> Result<Vec<String>, String> {
         let loaded = (self.load)()?;
         let restart = needs_restart(&self.config, &loaded.config);
         if !restart.is_empty() {
@@ -91,71 +117,211 @@ impl Reloader {
                 restart.join(", ")
             ));
         }
-        let (prepared, signers) = self.prepare(&loaded, pipeline).await?;
-        let mut switched = Vec::new();
-        for (name, guest) in prepared {
-            let Some(slot) = pipeline.slots().get(&name) else {
-                continue;
+        let work = Work {
+            guests: Arc::clone(&self.guests),
+            slots: slots.clone(),
+            config: loaded.config.clone(),
+            provenance: loaded.provenance,
+        };
+        let preparing = tokio::task::spawn_blocking(move || work.changes());
+        let changes = preparing.await.map_err(|error| error.to_string())??;
+        let signers = changes.iter().map(|change| {
+            let signer = match &change.candidate {
+                Some(candidate) => candidate.guest.signed_by.clone(),
+                None => self.guests.signer(&change.slot),
             };
-            let signed = guest.signed_by.as_ref();
-            let signed = signed.map_or_else(String::new, |signer| format!(", signed by {signer}"));
-            let line = format!(
-                "slots.{name} runs {} ({}{signed})",
-                guest.module, guest.digest
-            );
-            if let Err(why) = slot.switch(guest).in_force().await {
-                // All or none: who has switched already goes back.
-                for (name, _) in &switched {
-                    let gone = pipeline.slots().get(name);
-                    let why = format!("another slot of the same change was refused: {why}");
-                    if let Some(slot) = gone {
-                        drop(slot.roll_back(why).in_force().await);
-                    }
-                }
-                return Err(format!("slots.{name}: {why}"));
-            }
-            switched.push((name, line));
-        }
+            (change.slot.clone(), signer)
+        });
+        let signers: Signers = signers.collect();
+        let lines = switch(slots, changes).await?;
         self.config = loaded.config;
         self.guests.note_signers(signers);
-        Ok(switched.into_iter().map(|(_, line)| line).collect())
+        Ok(lines)
     }
 
-    /// Prepares every guest that is not the one in force: all or none. Every module is judged anew, as
-    /// the keys may have changed; answers who signed each, too.
-    async fn prepare(
+    /// Has another module take over in a slot, with what the config says of the slot otherwise. It stays until the
+    /// config asks for something else than now.
+    ///
+    /// # Errors
+    /// Why it doesn't.
+    pub(super) async fn swap(
         &self,
-        new: &Loaded,
-        pipeline: &Pipeline,
-    ) -> Result<(Vec<(String, Prepared)>, Signers), String> {
-        let (guests, old) = (Arc::clone(&self.guests), self.config.slots.clone());
-        let (slots, provenance) = (new.config.slots.clone(), new.provenance.clone());
-        let trust = new.config.trust.clone();
+        slots: &Slots,
+        slot: &str,
+        module: &str,
+    ) -> Result<String, String> {
+        let (Some(handle), Some(settings)) = (slots.get(slot), self.config.slots.get(slot)) else {
+            return Err(no_slot(slots, slot));
+        };
+        let settings = SlotSettings {
+            module: module.to_owned().into(),
+            ..settings.clone()
+        };
+        let (guests, trust) = (Arc::clone(&self.guests), self.config.trust.clone());
+        let (name, handle) = (slot.to_owned(), Arc::clone(handle));
         let preparing = tokio::task::spawn_blocking(move || {
-            let fresh = slots.iter().map(|(name, settings)| {
-                let prepared = guests
-                    .prepare(name, settings, &trust)
-                    .map_err(|error| error.located(&provenance))?;
-                Ok((name.clone(), settings.clone(), prepared))
-            });
-            fresh.collect::<Result<Vec<_>, String>>()
+            let guest = guests.prepare(&name, &settings, &trust);
+            let mut guest = guest.map_err(|error| error.to_string())?;
+            if let Some(asked) = handle.asked() {
+                guest.asked = asked;
+            }
+            handle.fits(&guest)?;
+            let candidate = rehearsed(&*handle, guest.into(), &settings)?;
+            Ok::<_, String>((handle, candidate))
         });
-        let prepared = preparing.await.map_err(|error| error.to_string())??;
-        let (mut changed, mut signers) = (Vec::new(), Signers::new());
-        for (name, settings, guest) in prepared {
-            let Some(slot) = pipeline.slots().get(&name) else {
-                continue;
-            };
-            slot.fits(&guest)
-                .map_err(|why| format!("slots.{name}: {why}"))?;
-            signers.insert(name.clone(), guest.signed_by.clone());
-            let is_same = old.get(&name) == Some(&settings) && slot.digest() == Some(guest.digest);
-            if !is_same {
-                changed.push((name, guest));
+        let (handle, candidate) = preparing.await.map_err(|error| error.to_string())??;
+        let (line, signer) = (told(slot, &candidate), candidate.guest.signed_by.clone());
+        handle.switch(candidate).in_force().await?;
+        self.guests.note_signer(slot, signer);
+        Ok(line)
+    }
+}
+
+/// What a new config asks of a slot, ready to be done.
+struct Change {
+    slot: String,
+    /// The guest that is to take over, where it isn't what was asked for last.
+    candidate: Option<Candidate>,
+    /// The guest that is to watch, or that nobody is to, where that has changed.
+    shadow: Option<Option<Prepared>>,
+}
+
+/// A new config, and what it takes to prepare what it asks for.
+struct Work {
+    guests: Arc<Guests>,
+    slots: Slots,
+    config: Config,
+    provenance: Provenance,
+}
+
+impl Work {
+    /// What it asks of every slot: all or none. Every module is judged anew, as the keys may have changed.
+    fn changes(&self) -> Result<Vec<Change>, String> {
+        let settings = self.config.slots.iter();
+        let asked = settings.filter_map(|(name, settings)| {
+            let slot = self.slots.get(name)?;
+            Some((name, settings, slot))
+        });
+        let mut changes = Vec::new();
+        for (name, settings, slot) in asked.clone() {
+            changes.push(self.change(name, settings, &self.config.trust, &**slot)?);
+        }
+        // All are in order; how they do with what the slots have seen is looked at last, as it takes longest.
+        for ((name, settings, slot), change) in asked.zip(&mut changes) {
+            if let Some(candidate) = change.candidate.take() {
+                let rehearsed = rehearsed(&**slot, candidate, settings);
+                change.candidate = Some(rehearsed.map_err(|why| format!("slots.{name}: {why}"))?);
             }
         }
-        Ok((changed, signers))
+        Ok(changes)
     }
+
+    fn change(
+        &self,
+        name: &str,
+        settings: &SlotSettings,
+        trust: &TrustSettings,
+        slot: &dyn SlotHandle,
+    ) -> Result<Change, String> {
+        let fits = |guest: &Prepared| {
+            slot.fits(guest)
+                .map_err(|why| format!("slots.{name}: {why}"))
+        };
+        let guest = self.guests.prepare(name, settings, trust);
+        let guest = guest.map_err(|error| error.located(&self.provenance))?;
+        fits(&guest)?;
+        let shadow = self.guests.prepare_shadow(name, settings, trust);
+        let shadow = shadow.map_err(|error| error.located(&self.provenance))?;
+        shadow.as_ref().map_or(Ok(()), fits)?;
+        let watches = shadow.as_ref().map(|shadow| shadow.asked);
+        Ok(Change {
+            slot: name.to_owned(),
+            candidate: (slot.asked() != Some(guest.asked)).then(|| guest.into()),
+            shadow: (slot.shadow() != watches).then_some(shadow),
+        })
+    }
+}
+
+/// Makes the changes, guests first: a line of each. All or none: where one can't take over, those that have
+/// go back.
+async fn switch(slots: &Slots, changes: Vec<Change>) -> Result<Vec<String>, String> {
+    let (mut switched, mut shadows, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+    for change in changes {
+        let Some(slot) = slots.get(&change.slot) else {
+            continue;
+        };
+        if let Some(shadow) = change.shadow {
+            shadows.push((slot, shadow));
+        }
+        let Some(candidate) = change.candidate else {
+            continue;
+        };
+        lines.push(told(&change.slot, &candidate));
+        if let Err(why) = slot.switch(candidate).in_force().await {
+            for gone in switched {
+                let gone: &Arc<dyn SlotHandle> = gone;
+                let why = format!("another slot of the same change was refused: {why}");
+                drop(gone.roll_back(why).in_force().await);
+            }
+            return Err(format!("slots.{}: {why}", change.slot));
+        }
+        switched.push(slot);
+    }
+    for (slot, shadow) in shadows {
+        let name = slot.name();
+        let line = match &shadow {
+            Some(guest) => format!("slots.{name} is watched by {}", guest.module),
+            None => format!("slots.{name} is watched by nobody"),
+        };
+        match slot.set_shadow(shadow) {
+            Ok(()) => lines.push(line),
+            Err(error) => {
+                tracing::error!(slot = name, %error, "no thread for the guest that is to watch");
+            }
+        }
+    }
+    Ok(lines)
+}
+
+/// A guest that is to take over, with what the slot's last batches showed of it.
+fn rehearsed(
+    slot: &dyn SlotHandle,
+    candidate: Candidate,
+    settings: &SlotSettings,
+) -> Result<Candidate, String> {
+    Ok(Candidate {
+        rehearsal: slot.rehearse(&candidate.guest)?,
+        may_forget: settings.state == OnState::Reset,
+        ..candidate
+    })
+}
+
+/// What is said of a guest that takes over.
+fn told(slot: &str, candidate: &Candidate) -> String {
+    let guest = &candidate.guest;
+    let signed = guest.signed_by.as_ref();
+    let signed = signed.map_or_else(String::new, |signer| format!(", signed by {signer}"));
+    let compared = candidate.rehearsal.as_ref();
+    let compared = compared.map_or_else(String::new, |all| format!(", {}", difference(all)));
+    format!(
+        "slots.{slot} runs {} ({}{signed}{compared})",
+        guest.module, guest.digest
+    )
+}
+
+/// How two guests' verdicts differ, for a person.
+fn difference(compared: &Comparison) -> String {
+    let other = compared.rows.saturating_sub(compared.rows_alike);
+    format!(
+        "other verdicts on {other} of the last {} rows",
+        compared.rows
+    )
+}
+
+/// That there is no such slot, and which there are.
+pub(super) fn no_slot(slots: &Slots, slot: &str) -> String {
+    let known: Vec<&str> = slots.keys().map(String::as_str).collect();
+    format!("no slot {slot:?}; there are {}", known.join(", "))
 }
 
 /// The keys that changed and are not a guest's own.
@@ -172,6 +338,8 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
                     sha256: new.sha256,
                     signed_by: new.signed_by.clone(),
                     limits: new.limits.clone(),
+                    state: new.state,
+                    shadow: new.shadow.clone(),
                     ..settings.clone()
                 };
                 if place_of(old) != place_of(new) {

@@ -2,33 +2,47 @@
 //! `control.guest.<slot>.swapped`, `.confirmed`, `.rolled-back` or `.refused`.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use weir_bus::pubsub::EventBus;
 use weir_bus::topic;
 
 use super::events::ControlEvents;
+use crate::keeper::SAVE_EVERY;
 use crate::pipeline::Pipeline;
 use crate::sink::{Console, Output};
 use crate::slot::SwapNotice;
 
-/// Tells of every swap.
+/// Tells of every swap, and sees to it that what it led to is kept.
 pub(super) struct SwapWatch {
     events: ControlEvents,
+    saved: Instant,
 }
 
 impl SwapWatch {
     pub(super) fn new(bus: Arc<dyn EventBus>) -> Self {
         Self {
             events: ControlEvents::new("guest", bus),
+            saved: Instant::now(),
         }
     }
 
-    /// Tells what happened since the last look.
-    pub(super) fn look(&mut self, pipeline: &Pipeline, console: &Console) {
-        for (name, slot) in pipeline.slots() {
-            for notice in slot.take_notices() {
-                self.tell(name, &notice, console);
-            }
+    /// Tells what happened since the last look. What is in force then is kept first, so that what is told is so
+    /// after a kill, too.
+    pub(super) async fn look(&mut self, pipeline: &Pipeline, console: &Console) {
+        let slots = pipeline.slots().iter();
+        let happened: Vec<_> = slots
+            .flat_map(|(name, slot)| {
+                let notices = slot.take_notices().into_iter();
+                notices.map(move |notice| (name, notice))
+            })
+            .collect();
+        if !happened.is_empty() || self.saved.elapsed() >= SAVE_EVERY {
+            self.saved = Instant::now();
+            pipeline.save().await;
+        }
+        for (name, notice) in happened {
+            self.tell(name, &notice, console);
         }
     }
 
@@ -54,7 +68,7 @@ impl SwapWatch {
         let Ok(topic) = topic::families::control_guest(slot, what) else {
             return;
         };
-        let attributes = [
+        let mut attributes = vec![
             ("generation", notice.generation.to_string()),
             ("module", notice.module.clone()),
             ("digest", notice.digest.clone()),
@@ -63,6 +77,15 @@ impl SwapWatch {
             ("unseen", notice.unseen.to_string()),
             ("reason", notice.reason.clone()),
         ];
+        if let Some(compared) = &notice.rehearsal {
+            attributes.extend([
+                ("replayed-batches", compared.batches.to_string()),
+                ("replayed-rows", compared.rows.to_string()),
+                ("replayed-rows-alike", compared.rows_alike.to_string()),
+                ("replayed-fuel", compared.fuel.to_string()),
+                ("replayed-fuel-before", compared.fuel_in_force.to_string()),
+            ]);
+        }
         self.events.publish(topic, slot, &attributes);
     }
 }

@@ -27,14 +27,29 @@ pub(super) enum Exports {
     Stage(stage::Guest),
 }
 
-/// What a guest has in memory, as it told it itself.
+/// What a guest has in memory, as it told it itself. A copy is the same bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Memory {
     version: u32,
-    state: Vec<u8>,
+    state: Arc<[u8]>,
 }
 
 impl Memory {
+    /// Memory as a guest told it, of a version that it knows.
+    #[must_use]
+    pub fn new(version: u32, state: impl Into<Arc<[u8]>>) -> Self {
+        Self {
+            version,
+            state: state.into(),
+        }
+    }
+
+    /// The guest's own bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.state
+    }
+
     /// The version of its layout.
     #[must_use]
     pub const fn version(&self) -> u32 {
@@ -171,7 +186,7 @@ impl Instance {
             );
             return Err(Fault::of(FaultReason::Output, message));
         }
-        Ok(Some(Memory { version, state }))
+        Ok(Some(Memory::new(version, state)))
     }
 
     /// Puts memory back into a fresh instance; the inner error is the guest's own.

@@ -23,7 +23,7 @@ mod prepare;
 mod wants;
 mod wasi;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -45,11 +45,12 @@ pub use limits::Limit;
 pub use module::{DEFAULT_CONFIG, Demand, Module, ModuleError, ModuleFolders};
 
 use crate::digest::Digest;
-pub use prepare::{PrepareError, Prepared, Source};
+pub use prepare::{Original, PrepareError, Prepared, Source};
 pub use wants::{Rule, Wants};
 
 use engine::{THREAD_STACK_BYTES, Ticker};
 use host::StateStore;
+pub use host::Unsaved;
 use limits::MemoryBudget;
 
 use crate::config::{Grant, Limits, Module as ModuleName};
@@ -118,6 +119,15 @@ impl Default for GuestOrder {
     }
 }
 
+impl GuestOrder {
+    /// What is asked for with a module of that digest, as a number.
+    fn asked(&self, module: &Digest) -> Digest {
+        let limits = serde_json::to_string(&self.limits).unwrap_or_default();
+        let text = format!("{module}\n{}\n{:?}\n{limits}", self.settings, self.grants);
+        Digest::of(text.as_bytes())
+    }
+}
+
 /// What outlives the instances of a slot: its state and its place at the log's gate.
 #[derive(Clone, Default)]
 pub struct Keepsake {
@@ -125,6 +135,19 @@ pub struct Keepsake {
 }
 
 impl Keepsake {
+    /// What an earlier run saved becomes the state.
+    pub fn load(&self, values: BTreeMap<String, Arc<[u8]>>) {
+        self.store.load(values);
+    }
+
+    /// A copy that only its own guest writes to.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self {
+            store: Arc::new(self.store.fork()),
+        }
+    }
+
     /// How many keys and bytes of state there are.
     #[must_use]
     pub fn state_size(&self) -> (usize, usize) {

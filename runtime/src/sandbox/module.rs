@@ -37,6 +37,8 @@ pub struct Module {
     pub digest: Digest,
     /// Which key of the config has signed them, where that was looked at.
     pub signed_by: Option<String>,
+    /// The signature that lay beside them, where that was looked for.
+    pub signature: Option<Arc<[u8]>>,
 }
 
 impl Module {
@@ -68,6 +70,7 @@ impl Module {
             bytes,
             digest,
             signed_by: None,
+            signature: None,
         })
     }
 

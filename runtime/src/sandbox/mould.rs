@@ -38,9 +38,31 @@ pub(super) struct Mould {
 }
 
 impl Mould {
+    /// A fresh instance that has answered `init`.
+    pub(super) fn instance(&self) -> Result<Instance, Fault> {
+        self.initialised(self.instantiate()?)
+    }
+
+    /// The same, whose lines nobody reads: what it says is said by another already.
+    pub(super) fn silent_instance(&self) -> Result<Instance, Fault> {
+        let log = Arc::new(LogGate::closed());
+        self.initialised(self.instantiate_with(&log)?)
+    }
+
+    fn initialised(&self, mut instance: Instance) -> Result<Instance, Fault> {
+        match instance.init(&self.settings)? {
+            Ok(_) => Ok(instance),
+            Err(message) => Err(Fault::of(FaultReason::Fatal, message)),
+        }
+    }
+
     /// A fresh instance, before its `init`.
     pub(super) fn instantiate(&self) -> Result<Instance, Fault> {
-        let mut store = self.new_store();
+        self.instantiate_with(&self.log)
+    }
+
+    fn instantiate_with(&self, log: &Arc<LogGate>) -> Result<Instance, Fault> {
+        let mut store = self.new_store(log);
         let limits = Arc::clone(&self.limits);
         store.data_mut().begin_batch(Timestamp::default());
         arm(&mut store, 0).map_err(|error| fault(&store, &error))?;
@@ -88,7 +110,7 @@ impl Mould {
         Ok((lifecycle, exports, snapshots))
     }
 
-    fn new_store(&self) -> Store<GuestState> {
+    fn new_store(&self, log: &Arc<LogGate>) -> Store<GuestState> {
         let now = Arc::new(FrozenClock::default());
         let stderr = Tail::default();
         let mut table = ResourceTable::new();
@@ -103,10 +125,10 @@ impl Mould {
             allowance: super::host::Allowance::default(),
             asked: super::host::Asked::default(),
             effects: Effects::default(),
-            log: Arc::clone(&self.log),
+            log: Arc::clone(log),
             store: Arc::clone(&self.store),
             inspect: self.inspect.clone(),
-            wasi: wasi::context(&self.log, &now, &stderr, self.seed),
+            wasi: wasi::context(log, &now, &stderr, self.seed),
             now,
             stderr,
             cpu_call: self.limits.cpu_of_call(self.world == World::Stage),

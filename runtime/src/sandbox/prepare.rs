@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wasmtime::component::{Component, Linker};
 
 use super::compile::CompileError;
-use super::fault::{Fault, FaultReason};
+use super::fault::Fault;
 use super::host::{self, LogGate};
 use super::inspect_component::{self, Shape, ShapeError, World};
 use super::instance::Instance;
@@ -14,8 +14,8 @@ use super::limits::{Armed, Limit};
 use super::module::{Demand, Module, ModuleError};
 use super::mould::Mould;
 use super::wants::Wants;
-use super::{GuestOrder, Sandbox, wasi};
-use crate::config::Limits;
+use super::{GuestOrder, Sandbox, Unsaved, wasi};
+use crate::config::{Limits, Module as ModuleName};
 use crate::digest::Digest;
 use crate::trust::TrustError;
 
@@ -116,6 +116,19 @@ pub struct Prepared {
     pub module: String,
     /// The guest's own name and version.
     pub description: (String, String),
+    /// What was asked for: of the same module, settings, grants and limits it is the same.
+    pub asked: Digest,
+    /// The module as it was read, and its signature; none of one that is built in.
+    pub original: Option<Original>,
+}
+
+/// A module's bytes, and the signature that lay beside them.
+#[derive(Clone, Debug)]
+pub struct Original {
+    /// The component.
+    pub bytes: Arc<[u8]>,
+    /// The signature, where there was one.
+    pub signature: Option<Arc<[u8]>>,
 }
 
 /// Makes fresh instances of a prepared guest.
@@ -129,11 +142,15 @@ impl Source {
     /// # Errors
     /// If the guest breaks on the way, or refuses the settings that it took before.
     pub fn instance(&self) -> Result<Instance, Fault> {
-        let mut instance = self.mould.instantiate()?;
-        match instance.init(&self.mould.settings)? {
-            Ok(_) => Ok(instance),
-            Err(message) => Err(Fault::of(FaultReason::Fatal, message)),
-        }
+        self.mould.instance()
+    }
+
+    /// The same, to try something with: what it logs is not told.
+    ///
+    /// # Errors
+    /// As [`Source::instance`].
+    pub fn silent_instance(&self) -> Result<Instance, Fault> {
+        self.mould.silent_instance()
     }
 
     /// Makes the writes of an instance's last call, which ended in an answer; gives what it
@@ -145,6 +162,23 @@ impl Source {
     /// From now on what the slot's guests write is on probation.
     pub fn begin_probation(&self) {
         self.mould.store.begin_probation();
+    }
+
+    /// What of the slot's confirmed state changed since the last time.
+    #[must_use]
+    pub fn take_unsaved(&self) -> Unsaved {
+        self.mould.store.take_unsaved()
+    }
+
+    /// Saving failed: the next time has them too.
+    pub fn not_saved(&self, unsaved: Unsaved) {
+        self.mould.store.not_saved(unsaved.into_keys());
+    }
+
+    /// The guest's settings, as JSON.
+    #[must_use]
+    pub fn settings(&self) -> &str {
+        &self.mould.settings
     }
 
     /// What was written on probation is the slot's state.
@@ -171,6 +205,14 @@ impl Source {
 }
 
 impl Prepared {
+    /// Another instance of it, to try something with: what it logs is not told.
+    ///
+    /// # Errors
+    /// As [`Source::instance`].
+    pub fn silent_instance(&self) -> Result<Instance, Fault> {
+        self.mould.silent_instance()
+    }
+
     /// Apart into the first instance and what makes more of them.
     #[must_use]
     pub fn split(self) -> (Instance, Source) {
@@ -208,7 +250,13 @@ impl Sandbox {
     ) -> Result<Prepared, PrepareError> {
         let (world, mould) = self.checked(order, module)?;
         let (instance, wants, description) = first_instance(&mould, &module.name)?;
+        let is_built_in = matches!(order.module, ModuleName::BuiltIn(_));
         Ok(Prepared {
+            asked: order.asked(&module.digest),
+            original: (!is_built_in).then(|| Original {
+                bytes: Arc::clone(&module.bytes),
+                signature: module.signature.clone(),
+            }),
             world,
             digest: module.digest,
             signed_by: module.signed_by.clone(),

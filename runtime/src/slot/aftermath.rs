@@ -186,9 +186,13 @@ impl<D: Duty> Control<D> {
     /// has grown past the mark.
     pub(super) fn after_job(&self, generation: &mut Generation, now: Instant) {
         let slot = &self.options.name;
-        if let Err(fault) = generation.remember(now) {
-            tracing::warn!(slot, %fault, "no snapshots of this guest any more");
-            self.state().statistics.count_fault(fault);
+        match generation.remember(now) {
+            Ok(false) => {}
+            Ok(true) => self.state().memory = generation.memory().cloned(),
+            Err(fault) => {
+                tracing::warn!(slot, %fault, "no snapshots of this guest any more");
+                self.state().statistics.count_fault(fault);
+            }
         }
         match generation.recycle(self.options.supervision.memory_share_max, slot, now) {
             Ok(None) => {}
@@ -203,6 +207,14 @@ impl<D: Duty> Control<D> {
         }
     }
 
+    /// The slot ends: what its guest has in memory is kept as of now.
+    pub(super) fn remember_at_the_end(&self, generation: &mut Option<Generation>) {
+        if let Some(generation) = generation {
+            let memory = generation.memory_at_the_cut();
+            self.state().memory = memory;
+        }
+    }
+
     /// Gives this thread a low priority: its guest has burnt a deadline. The thread that is to take over
     /// when it has behaved is made before: a thread has its maker's priority, and raising one needs a
     /// privilege.
@@ -214,9 +226,14 @@ impl<D: Duty> Control<D> {
                 tracing::warn!(slot, %error, "no fresh thread: the slot keeps its low priority");
             }
         }
+        self.lower_own_priority();
+    }
+
+    /// The same for a thread that nobody waits for.
+    pub(super) fn lower_own_priority(&self) {
         #[cfg(target_os = "linux")]
         if let Err(error) = rustix::process::setpriority_process(None, NICE_OF_BURNERS) {
-            tracing::debug!(slot, %error, "the thread keeps its priority");
+            tracing::debug!(slot = %self.options.name, %error, "the thread keeps its priority");
         }
     }
 

@@ -12,20 +12,47 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::aftermath::Handover;
+use super::comparison::Comparison;
 use super::costs::Costs;
+use super::recent::Recent;
+use super::shadow::Shadow;
 use super::statistics::SlotStatistics;
 use super::supervision::Supervisor;
 use super::swap::SwapNotice;
 use super::{ABANDONED_THREADS_MAX, Duty, Part, Settled, SlotOptions, Without};
 use crate::digest::Digest;
-use crate::sandbox::{Fault, FaultReason, Memory, Prepared, Source, Wants};
+use crate::sandbox::{Fault, FaultReason, Memory, Original, Prepared, Source, Unsaved, Wants};
 
 /// Tells a waiter how it ended, once it has.
 pub(super) type Told<T> = oneshot::Sender<Result<T, String>>;
 
+/// A guest that is to take over a slot.
+pub struct Candidate {
+    /// The guest.
+    pub guest: Prepared,
+    /// What its rehearsal showed.
+    pub rehearsal: Option<Comparison>,
+    /// Where it can't restore what the one before has in memory, it begins without; else it is refused.
+    pub may_forget: bool,
+    /// What it begins with where there is none before it.
+    pub memory: Option<Memory>,
+}
+
+impl From<Prepared> for Candidate {
+    /// Without a rehearsal, and refused where it can't restore.
+    fn from(guest: Prepared) -> Self {
+        Self {
+            guest,
+            rehearsal: None,
+            may_forget: false,
+            memory: None,
+        }
+    }
+}
+
 /// A guest on its way into force, and who waits for it.
 pub(super) struct Proposed {
-    pub(super) guest: Prepared,
+    pub(super) candidate: Candidate,
     pub(super) told: Option<Told<u64>>,
 }
 
@@ -39,6 +66,30 @@ pub(super) struct InForce {
     pub(super) wants: Wants,
     /// What it began with.
     pub(super) memory: Option<Memory>,
+    /// What was asked for when it came, or when the one that was asked for went back.
+    pub(super) asked: Digest,
+    pub(super) original: Option<Original>,
+}
+
+/// What a slot has that outlives the process: its confirmed generation, and what has changed of its state.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// The generation's number.
+    pub generation: u64,
+    /// Its module, as it was named.
+    pub module: String,
+    /// The module's digest.
+    pub digest: Digest,
+    /// The module as it was read; none of one that is built in.
+    pub original: Option<Original>,
+    /// The guest's settings, as JSON.
+    pub settings: String,
+    /// What was asked for when this was decided.
+    pub asked: Digest,
+    /// What the guest has in memory.
+    pub memory: Option<Memory>,
+    /// What of the state changed since it was asked for last.
+    pub unsaved: Unsaved,
 }
 
 /// Tells how something ended that a slot was asked to do between two batches.
@@ -86,6 +137,8 @@ impl<D: Duty> RunningJob<D> {
 
 pub(super) struct State<D: Duty> {
     pub(super) proposed: Option<Proposed>,
+    /// What takes over from the slot's first guest.
+    pub(super) follows: Option<Candidate>,
     /// The operator wants the generation before back, for that reason.
     pub(super) asked_back: Option<(String, Told<()>)>,
     pub(super) generations: u64,
@@ -94,6 +147,12 @@ pub(super) struct State<D: Duty> {
     pub(super) before: Option<InForce>,
     /// What was in force before the confirmed one.
     pub(super) previous: Option<InForce>,
+    /// What the one in force had in memory when it was last asked.
+    pub(super) memory: Option<Memory>,
+    /// The last jobs.
+    pub(super) recent: Recent<D::Job>,
+    /// The guest that watches.
+    pub(super) shadow: Option<Shadow<D>>,
     /// What happened to the guest, and nobody was told of yet.
     pub(super) notices: VecDeque<SwapNotice>,
     pub(super) running: Option<RunningJob<D>>,
@@ -153,7 +212,8 @@ pub(super) struct Control<D: Duty> {
 }
 
 impl<D: Duty> Control<D> {
-    pub(super) fn new(options: SlotOptions, duty: D) -> Self {
+    /// Of a slot that has had so many generations.
+    pub(super) fn new(options: SlotOptions, duty: D, generations: u64) -> Self {
         let statistics = SlotStatistics {
             slot: options.name.clone(),
             world: D::WORLD.as_str().to_owned(),
@@ -165,11 +225,15 @@ impl<D: Duty> Control<D> {
             duty,
             state: Mutex::new(State {
                 proposed: None,
+                follows: None,
                 asked_back: None,
-                generations: 0,
+                generations,
                 in_force: None,
                 before: None,
                 previous: None,
+                memory: None,
+                recent: Recent::new(options.swap.replay_batches),
+                shadow: None,
                 notices: VecDeque::new(),
                 running: None,
                 thread: 0,
@@ -199,8 +263,9 @@ impl<D: Duty> Control<D> {
         let mut state = self.state();
         if state.in_force.is_none() {
             // The slot is known by its first guest from the start, before its thread has taken it.
-            state.statistics.module.clone_from(&proposed.guest.module);
-            state.statistics.digest = proposed.guest.digest.to_string();
+            let guest = &proposed.candidate.guest;
+            state.statistics.module.clone_from(&guest.module);
+            state.statistics.digest = guest.digest.to_string();
         }
         // An earlier proposal that was not taken yet is overtaken: its waiter hears so.
         state.proposed = Some(proposed);
@@ -246,13 +311,38 @@ impl<D: Duty> Control<D> {
         Ok(())
     }
 
-    pub(super) fn digest(&self) -> Option<Digest> {
+    /// What was asked for last.
+    pub(super) fn asked(&self) -> Option<Digest> {
         let state = self.state();
-        let proposed = state
-            .proposed
-            .as_ref()
-            .map(|proposed| proposed.guest.digest);
-        proposed.or_else(|| state.in_force.as_ref().map(|in_force| in_force.digest))
+        let proposed = state.proposed.as_ref();
+        let proposed = proposed.map(|proposed| proposed.candidate.guest.asked);
+        proposed.or_else(|| state.in_force.as_ref().map(|in_force| in_force.asked))
+    }
+
+    /// What is to outlive the process. In one lock with what changes it: of one generation, all of it.
+    pub(super) fn kept(&self) -> Option<Kept> {
+        let state = self.state();
+        let (of, memory) = match &state.before {
+            Some(before) => (before, &before.memory),
+            None => (state.in_force.as_ref()?, &state.memory),
+        };
+        Some(Kept {
+            generation: of.number,
+            module: of.module.clone(),
+            digest: of.digest,
+            original: of.original.clone(),
+            settings: of.source.settings().to_owned(),
+            asked: of.asked,
+            memory: memory.clone(),
+            unsaved: of.source.take_unsaved(),
+        })
+    }
+
+    /// It could not be saved.
+    pub(super) fn not_kept(&self, unsaved: Unsaved) {
+        if let Some(in_force) = &self.state().in_force {
+            in_force.source.not_saved(unsaved);
+        }
     }
 
     /// Gives up a call that has run past its wall clock: what its batch has no answer for is settled
@@ -326,6 +416,7 @@ impl<D: Duty> Control<D> {
         state.ended = true;
         // Who waits to take over has nothing to take over any more.
         state.successor = None;
+        state.shadow = None;
         drop(state);
         self.ended.notify_all();
     }
@@ -352,6 +443,7 @@ impl<D: Duty> Control<D> {
         let now = Instant::now();
         let mut statistics = state.statistics.clone();
         statistics.fuel_of_row = state.costs.fuel_of_row();
+        statistics.ns_of_row = state.costs.ns_of_row();
         statistics.quarantine = state.supervisor.quarantine_status(now);
         statistics.abandoned_threads = state.abandoned;
         statistics.state = match (state.ended, state.stalled) {
@@ -364,6 +456,7 @@ impl<D: Duty> Control<D> {
             (statistics.log_lines, statistics.log_dropped) = in_force.source.log_counts();
         }
         statistics.on_probation = state.before.is_some();
+        statistics.shadow = state.shadow.as_ref().map(Shadow::status);
         drop(state);
         statistics.queue = self.duty.counts();
         statistics

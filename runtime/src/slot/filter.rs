@@ -9,7 +9,7 @@ use weir_bus::{Count, DropReason, Kind, Selection};
 
 use super::{Duty, Part, Settled};
 use crate::config::OnFault;
-use crate::sandbox::{Instance, Outcome, World};
+use crate::sandbox::{Instance, Outcome, Wants, World};
 
 /// What came out of a filter.
 #[derive(Debug)]
@@ -130,6 +130,27 @@ impl Duty for FilterDuty {
         selection.count(rows).unwrap_or(0) as u64
     }
 
+    fn fingerprints(_wants: &Wants, selection: &Selection, rows: usize) -> Vec<u64> {
+        let mut kept = vec![0; rows];
+        let mut keep = |row: usize| {
+            if let Some(row) = kept.get_mut(row) {
+                *row = 1;
+            }
+        };
+        match selection {
+            Selection::All => (0..rows).for_each(keep),
+            Selection::None => {}
+            Selection::Rows(list) => list
+                .iter()
+                .filter_map(|row| usize::try_from(*row).ok())
+                .for_each(keep),
+            Selection::Mask(mask) => (0..rows)
+                .filter(|row| is_set(mask, *row))
+                .for_each(&mut keep),
+        }
+        kept
+    }
+
     fn settle(&self, job: &FilterJob, settled: Settled<Selection>, _generation: u64) {
         let rows = job.batch.rows() as u64;
         let lost: usize = match self.on_fault {
@@ -173,6 +194,11 @@ impl Duty for FilterDuty {
     }
 }
 
+fn is_set(mask: &[u8], at: usize) -> bool {
+    mask.get(at / 8)
+        .is_some_and(|byte| byte >> (at % 8) & 1 == 1)
+}
+
 /// The rows of the whole batch that go on.
 fn going_on(mut settled: Settled<Selection>, on_fault: OnFault) -> Selection {
     // All but always there is one part: then it is what the guest said.
@@ -198,12 +224,9 @@ fn going_on(mut settled: Settled<Selection>, on_fault: OnFault) -> Selection {
                 rows.extend(list.iter().map(|row| first.saturating_add(*row)));
             }
             Ok(Selection::Mask(mask)) => {
-                let is_set = |at: usize| {
-                    mask.get(at / 8)
-                        .is_some_and(|byte| byte >> (at % 8) & 1 == 1)
-                };
                 let first = part.start;
-                rows.extend(part.filter(|row| is_set(row - first)).filter_map(number));
+                let is_kept = |row: &usize| is_set(&mask, row - first);
+                rows.extend(part.filter(is_kept).filter_map(number));
             }
             Err(_) if on_fault != OnFault::Pass => {}
             Ok(Selection::All) | Err(_) => rows.extend(part.filter_map(number)),

@@ -90,6 +90,11 @@ impl Generation {
         self.kept.memory.clone()
     }
 
+    /// What it told last that it has in memory.
+    pub(super) const fn memory(&self) -> Option<&Memory> {
+        self.kept.memory.as_ref()
+    }
+
     /// Linear memory of the instance.
     pub(super) fn memory_bytes(&self) -> usize {
         self.instance.as_ref().map_or(0, Instance::memory_bytes)
@@ -136,16 +141,17 @@ impl Generation {
         Ok(true)
     }
 
-    /// Takes the memory of a guest that has some, if it is time to.
+    /// Takes the memory of a guest that has some, if it is time to; whether it was.
     ///
     /// # Errors
     /// The guest's snapshots are of no use: it is not asked for another. Its instance is gone, unless the
     /// snapshot was only too large.
-    pub(super) fn remember(&mut self, now: Instant) -> Result<(), Fault> {
-        if self.kept.is_due(now) {
+    pub(super) fn remember(&mut self, now: Instant) -> Result<bool, Fault> {
+        let is_due = self.kept.is_due(now);
+        if is_due {
             self.snapshot(now)?;
         }
-        Ok(())
+        Ok(is_due)
     }
 
     /// Makes the instance anew if its memory is past that share of what it may have: how many answered

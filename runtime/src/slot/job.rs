@@ -12,11 +12,12 @@ use std::time::{Duration, Instant, SystemTime};
 use weir_bus::Selection;
 use weir_bus::batch::Batch;
 
+use super::comparison::Said;
 use super::control::{Control, RunningJob};
 use super::generation::Generation;
 use super::supervision::Broke;
 use super::supervision::search::{Found, Search};
-use super::{Duty, Part, SlotStatistics, Without};
+use super::{Duty, Part, SlotStatistics, Without, shadow};
 use crate::sandbox::{Cost, Fault, FaultReason, Outcome, thread_cpu};
 
 /// How far past a call's wall clock its thread is given up: the call itself stops at the wall clock
@@ -43,6 +44,8 @@ struct Work<'a, D: Duty> {
     goes_back: Option<Box<Fault>>,
     /// The guest answered, at least about some rows, if only that it has no verdict.
     answered: bool,
+    /// What all runs took.
+    spent: Cost,
 }
 
 /// How a job ended.
@@ -104,6 +107,7 @@ pub(super) fn work<D: Duty>(
         fault: None,
         goes_back: None,
         answered: false,
+        spent: Cost::default(),
     };
     while let Some(rows) = work.search.next() {
         let is_ours = work.next == Purpose::First || control.begins(thread, Instant::now());
@@ -125,6 +129,8 @@ impl<D: Duty> Work<'_, D> {
         };
         let now = ran.began + ran.cost.time;
         state.used_cpu(cpu, now);
+        self.spent.fuel = self.spent.fuel.saturating_add(ran.cost.fuel);
+        self.spent.time += ran.cost.time;
         self.answered |= !matches!(ran.outcome, Outcome::Fault(_));
         let statistics = &mut state.statistics;
         statistics.count_cost(ran.cost);
@@ -141,7 +147,9 @@ impl<D: Duty> Work<'_, D> {
                 statistics.rows_answered += rows.len() as u64;
                 statistics.rows_undecided += D::undecided(&answer);
                 commit(statistics, self.generation);
-                state.costs.answered(ran.cost.fuel, rows.len());
+                state
+                    .costs
+                    .answered(ran.cost.fuel, ran.cost.time, rows.len());
                 let selected = D::selected(&answer, rows.len());
                 let tally = &mut self.generation.tally;
                 tally.add(rows.len() as u64, ran.cost.fuel, selected);
@@ -287,6 +295,16 @@ impl<D: Duty> Work<'_, D> {
         let statistics = &mut state.statistics;
         statistics.faulted += u64::from(self.fault.is_some());
         statistics.count_without(&settled, control.options.on_fault);
+        if let (Some(shadow), Some(in_force)) = (&state.shadow, &state.in_force) {
+            let said = Said {
+                rows: shadow::said_of::<D>(&in_force.wants, &settled),
+                fuel: self.spent.fuel,
+                time: self.spent.time,
+            };
+            shadow.show(&job, said);
+        }
+        let bytes = D::batch(&job).bytes();
+        state.recent.keep(&job, bytes);
         let now = Instant::now();
         let told = match self.fault.as_deref() {
             None if self.answered => state.supervisor.answered(now),

@@ -6,13 +6,17 @@
 //! two batches, never within one.
 
 mod aftermath;
+mod comparison;
 mod control;
 mod costs;
 pub mod filter;
 mod generation;
 mod job;
 mod probation;
+mod recent;
+mod rehearsal;
 mod settled;
+mod shadow;
 pub mod stage;
 mod statistics;
 mod supervision;
@@ -26,19 +30,21 @@ use std::time::{Duration, Instant};
 use weir_bus::batch::Batch;
 use weir_bus::pubsub::{Delivery, QueueCounts, Recv};
 
-pub use control::Switched;
-pub use costs::FuelOfRow;
-pub use probation::{ProbationSettings, Tally};
+pub use comparison::Comparison;
+pub use control::{Candidate, Kept, Switched};
+pub use costs::Quantiles;
+pub use probation::Tally;
 pub use settled::{Part, Settled, Without};
+pub use shadow::ShadowStatus;
 pub use statistics::SlotStatistics;
 pub use supervision::QuarantineStatus;
 pub use supervision::ledger::{FileLedger, QuarantineLedger, Quarantined};
 pub use swap::{SwapEvent, SwapNotice};
 
-use crate::config::{OnFault, SupervisionSettings};
+use crate::config::{OnFault, SupervisionSettings, SwapSettings};
 use crate::dead_letters::DeadLetters;
 use crate::digest::Digest;
-use crate::sandbox::{Instance, Outcome, Prepared, Wants, World};
+use crate::sandbox::{Instance, Outcome, Prepared, Unsaved, Wants, World};
 use control::{Control, Proposed};
 pub(crate) use job::ABANDON_GRACE;
 pub(crate) use supervision::search::RUNS_PER_ROW_MAX;
@@ -61,7 +67,17 @@ pub struct SlotOptions {
     /// Where quarantines outlive the process.
     pub ledger: Arc<dyn QuarantineLedger>,
     /// How a guest that takes over proves itself.
-    pub probation: ProbationSettings,
+    pub swap: SwapSettings,
+}
+
+/// What a slot begins with.
+pub struct Beginning {
+    /// Its first guest.
+    pub first: Candidate,
+    /// The one that takes over from it before the first batch.
+    pub then: Option<Candidate>,
+    /// How many generations it had in earlier runs.
+    pub generations: u64,
 }
 
 /// What a slot does for the world that its guest is of.
@@ -104,6 +120,9 @@ pub trait Duty: Send + Sync + 'static {
     fn selected(_answer: &Self::Answer, _rows: usize) -> u64 {
         0
     }
+    /// What an answer says of each of so many rows: rows about which two answers say the same have the same
+    /// number, also where those are two guests' that want different things.
+    fn fingerprints(wants: &Wants, answer: &Self::Answer, rows: usize) -> Vec<u64>;
     /// Makes the effects of the answers happen: once for each job, whatever became of it.
     fn settle(&self, job: &Self::Job, settled: Settled<Self::Answer>, generation: u64);
     /// The counts of the queue that jobs come from.
@@ -141,9 +160,18 @@ impl<D: Duty> Slot<D> {
     ///
     /// # Errors
     /// If the system refuses the thread.
-    pub fn start(options: SlotOptions, duty: D, guest: Prepared) -> std::io::Result<Self> {
-        let control = Arc::new(Control::new(options, duty));
-        control.propose(Proposed { guest, told: None });
+    pub fn start(options: SlotOptions, duty: D, beginning: Beginning) -> std::io::Result<Self> {
+        let Beginning {
+            first,
+            then,
+            generations,
+        } = beginning;
+        let control = Arc::new(Control::new(options, duty, generations));
+        control.state().follows = then;
+        control.propose(Proposed {
+            candidate: first,
+            told: None,
+        });
         control.spawn()?;
         Ok(Self { control })
     }
@@ -167,15 +195,32 @@ pub trait SlotHandle: Send + Sync {
     fn name(&self) -> &str;
     /// The world of its guests.
     fn world(&self) -> World;
-    /// The digest of the guest in force or on its way there.
-    fn digest(&self) -> Option<Digest>;
+    /// What was asked for last: that of the guest in force or on its way there, or of one that went back.
+    fn asked(&self) -> Option<Digest>;
+    /// What is to outlive the process; none before the first guest is in force.
+    fn kept(&self) -> Option<Kept>;
+    /// That could not be saved: the next time has it too.
+    fn not_kept(&self, unsaved: Unsaved);
     /// Whether a guest fits the slot: of its world, and wanting the same events.
     ///
     /// # Errors
     /// What doesn't fit, and what to do.
     fn fits(&self, guest: &Prepared) -> Result<(), String>;
+    /// Shows the slot's last batches to the guest in force and to another, each in an instance of its own, and
+    /// compares what they say; none where there is nothing to show. Takes as long as the guests do.
+    ///
+    /// # Errors
+    /// The other guest breaks, or says something else more often than `swap.max_difference` allows.
+    fn rehearse(&self, guest: &Prepared) -> Result<Option<Comparison>, String>;
     /// Switches to another guest between two batches.
-    fn switch(&self, guest: Prepared) -> Switched;
+    fn switch(&self, candidate: Candidate) -> Switched;
+    /// What was asked for with the guest that watches.
+    fn shadow(&self) -> Option<Digest>;
+    /// Lets a guest watch, in the place of the one that does; none: nobody watches from now on.
+    ///
+    /// # Errors
+    /// If the system refuses the thread.
+    fn set_shadow(&self, guest: Option<Prepared>) -> std::io::Result<()>;
     /// Goes back to the generation before, between two batches: at once from one on probation, else to the
     /// one before the last that was confirmed.
     fn roll_back(&self, why: String) -> Switched<()>;
@@ -204,21 +249,45 @@ impl<D: Duty> SlotHandle for Slot<D> {
         D::WORLD
     }
 
-    fn digest(&self) -> Option<Digest> {
-        self.control.digest()
+    fn asked(&self) -> Option<Digest> {
+        self.control.asked()
+    }
+
+    fn kept(&self) -> Option<Kept> {
+        self.control.kept()
+    }
+
+    fn not_kept(&self, unsaved: Unsaved) {
+        self.control.not_kept(unsaved);
     }
 
     fn fits(&self, guest: &Prepared) -> Result<(), String> {
         self.control.fits(guest)
     }
 
-    fn switch(&self, guest: Prepared) -> Switched {
+    fn rehearse(&self, guest: &Prepared) -> Result<Option<Comparison>, String> {
+        self.control.rehearse(guest)
+    }
+
+    fn switch(&self, candidate: Candidate) -> Switched {
         let (switched, told) = Switched::pair();
         self.control.propose(Proposed {
-            guest,
+            candidate,
             told: Some(told),
         });
         switched
+    }
+
+    fn shadow(&self) -> Option<Digest> {
+        self.control
+            .state()
+            .shadow
+            .as_ref()
+            .map(|shadow| shadow.asked)
+    }
+
+    fn set_shadow(&self, guest: Option<Prepared>) -> std::io::Result<()> {
+        self.control.set_shadow(guest)
     }
 
     fn roll_back(&self, why: String) -> Switched<()> {

@@ -3,33 +3,11 @@
 //! Decides and does nothing: sums and times come in, a verdict goes out. A fault needs no sums: it ends the
 //! probation where it happens.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::Serialize;
 
-/// How long a guest is on probation, and what sends it back.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ProbationSettings {
-    /// It is confirmed after so many batches.
-    pub batches: u64,
-    /// Or after so long.
-    pub time: Duration,
-    /// It goes back if a row costs it more than so many times the fuel that it cost its predecessor.
-    pub fuel_factor_max: f64,
-    /// It goes back if the share of rows that it selects is further than this from its predecessor's.
-    pub share_difference_max: f64,
-}
-
-impl Default for ProbationSettings {
-    fn default() -> Self {
-        Self {
-            batches: 1_000,
-            time: Duration::from_secs(60),
-            fuel_factor_max: 4.0,
-            share_difference_max: 0.5,
-        }
-    }
-}
+use crate::config::SwapSettings;
 
 /// From so many rows on, in so many batches, sums say something: a single batch of two rows doesn't.
 const ROWS_MIN: u64 = 100;
@@ -83,7 +61,7 @@ pub(super) enum Standing {
 
 /// What follows from that.
 pub(super) fn judge(
-    settings: &ProbationSettings,
+    settings: &SwapSettings,
     before: &Tally,
     own: &Tally,
     since: Instant,
@@ -107,8 +85,8 @@ pub(super) fn judge(
             ));
         }
     }
-    let is_old = now.saturating_duration_since(since) >= settings.time;
-    if own.batches >= settings.batches || (is_old && own.batches > 0) {
+    let is_old = now.saturating_duration_since(since) >= settings.probation_time;
+    if own.batches >= settings.probation_batches || (is_old && own.batches > 0) {
         Standing::Confirmed
     } else {
         Standing::GoesOn
@@ -117,7 +95,10 @@ pub(super) fn judge(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::config::{LoadRequest, load};
 
     fn tally(batches: u64, rows: u64, fuel: u64, selected: u64) -> Tally {
         Tally {
@@ -130,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_guest_goes_back_for_its_cost_or_its_choice_and_is_confirmed_by_number_or_by_time() {
-        let settings = ProbationSettings::default();
+        let settings = load(&LoadRequest::default()).unwrap().config.swap;
         let since = Instant::now();
         let before = tally(50, 5_000, 500_000, 100);
         let check = |before: &Tally, own: &Tally, seconds: u64, expected: &str| {

@@ -9,9 +9,10 @@ use weir_bus::pubsub::{
 };
 use weir_bus::{CollectionEvent, Kind, Timestamp};
 
+use super::comparison::fingerprint;
 use super::{Duty, Settled};
 use crate::ids::new_id;
-use crate::sandbox::{Cause, Finding, Instance, Outcome, World};
+use crate::sandbox::{Cause, Finding, Instance, Outcome, Wants, World};
 
 /// A request on its way to a stage.
 #[derive(Clone)]
@@ -173,6 +174,10 @@ impl Duty for StageDuty {
         _first: usize,
     ) -> Outcome<Vec<Finding>> {
         instance.analyze(batch, &[], Some(job.cause()))
+    }
+
+    fn fingerprints(_wants: &Wants, findings: &Vec<Finding>, rows: usize) -> Vec<u64> {
+        vec![fingerprint(findings); rows]
     }
 
     fn settle(&self, job: &StageJob, settled: Settled<Vec<Finding>>, generation: u64) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use weir_bus::pubsub::QueueCounts;
 
-use super::{FuelOfRow, QuarantineStatus, Settled, SwapNotice, Without};
+use super::{Quantiles, QuarantineStatus, Settled, ShadowStatus, SwapNotice, Without};
 use crate::config::OnFault;
 use crate::sandbox::{Cost, Fault, FaultReason};
 
@@ -33,6 +33,8 @@ pub struct SlotStatistics {
     pub rollbacks: u64,
     /// The last time that a guest took over, went back, or could not take over.
     pub last_swap: Option<SwapNotice>,
+    /// The guest that watches, where one does.
+    pub shadow: Option<ShadowStatus>,
     /// Calls that ended in an answer.
     pub answered: u64,
     /// Rows of those calls.
@@ -73,7 +75,10 @@ pub struct SlotStatistics {
     /// Fuel of all calls.
     pub fuel: u64,
     /// Fuel a row of the generation in force, over its answered calls.
-    pub fuel_of_row: FuelOfRow,
+    pub fuel_of_row: Quantiles,
+    /// Nanoseconds a row of the same.
+    #[serde(rename = "time_of_row_ns")]
+    pub ns_of_row: Quantiles,
     /// Time of all calls on the wall clock; written as nanoseconds.
     #[serde(rename = "time_ns", serialize_with = "as_ns")]
     pub time: Duration,
@@ -103,7 +108,10 @@ pub struct SlotStatistics {
     pub queue: QueueCounts,
 }
 
-fn as_ns<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn as_ns<S: serde::Serializer>(
+    time: &Duration,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
 }
 

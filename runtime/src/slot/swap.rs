@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::Duty;
-use super::control::{Control, InForce, Proposed, State, Told};
+use super::comparison::Comparison;
+use super::control::{Candidate, Control, InForce, Proposed, State, Told};
 use super::costs::Costs;
 use super::generation::{Generation, Probation};
 use super::probation::{Standing, judge};
@@ -36,6 +37,8 @@ pub struct SwapNotice {
     pub unseen: u64,
     /// Why, where there is a reason.
     pub reason: String,
+    /// What the last batches showed before, of the two beside each other.
+    pub rehearsal: Option<Comparison>,
 }
 
 /// What can happen to a slot's guest.
@@ -102,6 +105,7 @@ impl<D: Duty> State<D> {
             pause_us: 0,
             unseen: 0,
             reason,
+            rehearsal: None,
         }
     }
 }
@@ -130,6 +134,11 @@ impl<D: Duty> Control<D> {
         if let Some(proposed) = proposed {
             self.ready(current);
             self.cut(current, proposed);
+            let follows = self.state().follows.take();
+            if let Some(candidate) = follows {
+                let told = None;
+                self.cut(current, Proposed { candidate, told });
+            }
         }
     }
 
@@ -143,15 +152,45 @@ impl<D: Duty> Control<D> {
     /// The cut: from here on the next generation answers.
     fn cut(&self, current: &mut Option<Generation>, proposed: Proposed) {
         let began = Instant::now();
-        let Proposed { guest, told } = proposed;
+        let Proposed { candidate, told } = proposed;
+        let Candidate {
+            guest,
+            rehearsal,
+            may_forget,
+            memory,
+        } = candidate;
+        let (asked, original) = (guest.asked, guest.original.clone());
         let (module, digest, wants) = (guest.module.clone(), guest.digest, guest.wants.clone());
         let (mut instance, source) = guest.split();
-        let handed = current.as_mut().and_then(Generation::memory_at_the_cut);
+        let is_first = current.is_none();
+        let mut handed = match current {
+            Some(current) => current.memory_at_the_cut(),
+            None => memory,
+        };
+        let mut reason = String::new();
+        let at_the_cut = handed.clone();
         if let Err(why) = hand_on(&mut instance, handed.as_ref()) {
-            let why = format!(
-                "{module} can't take over what the guest before it has in memory: {why}; a restart begins with it, and without that memory"
-            );
-            return self.refuse(&digest.to_string(), &why, told);
+            let fresh = if may_forget || is_first {
+                source.instance().map_err(|fault| fault.to_string())
+            } else {
+                let key = &self.options.name;
+                Err(format!(
+                    "slots.{key}.state = \"reset\" lets it begin without"
+                ))
+            };
+            match fresh {
+                Ok(fresh) => {
+                    (instance, handed) = (fresh, None);
+                    reason = format!("it begins without what the one before had in memory: {why}");
+                    tracing::warn!(slot = %self.options.name, module, why, "the guest begins without memory");
+                }
+                Err(hint) => {
+                    let why = format!(
+                        "{module} can't take over what the guest before it has in memory: {why}; {hint}"
+                    );
+                    return self.refuse(&digest.to_string(), &why, told);
+                }
+            }
         }
         let mut state = self.state();
         state.generations += 1;
@@ -162,7 +201,10 @@ impl<D: Duty> Control<D> {
             module,
             wants,
             memory: handed.clone(),
+            asked,
+            original,
         };
+        state.memory = handed;
         let mut generation = Generation::of(&next);
         state.statistics.memory_bytes = instance.memory_bytes();
         generation.instance = Some(instance);
@@ -176,7 +218,7 @@ impl<D: Duty> Control<D> {
                 Some(probation) => probation.old,
                 None => {
                     state.before = before.map(|before| InForce {
-                        memory: handed,
+                        memory: at_the_cut,
                         ..before
                     });
                     old
@@ -186,9 +228,10 @@ impl<D: Duty> Control<D> {
             generation.probation = Some(Box::new(Probation { old, since: now }));
             state.statistics.swaps += 1;
             let pause = now.saturating_duration_since(began);
-            let notice = state.notice(SwapEvent::Swapped, other.unwrap_or_default(), String::new());
+            let notice = state.notice(SwapEvent::Swapped, other.unwrap_or_default(), reason);
             state.note(SwapNotice {
                 pause_us: micros(pause),
+                rehearsal,
                 ..notice
             });
         }
@@ -226,7 +269,7 @@ impl<D: Duty> Control<D> {
             return;
         };
         let (before, own) = (&probation.old.tally, &generation.tally);
-        match judge(&self.options.probation, before, own, probation.since, now) {
+        match judge(&self.options.swap, before, own, probation.since, now) {
             Standing::GoesOn => {}
             Standing::Confirmed => self.confirm(generation),
             Standing::GoesBack(why) => {
@@ -239,8 +282,8 @@ impl<D: Duty> Control<D> {
         let Some(probation) = generation.probation.take() else {
             return;
         };
-        generation.source.confirm();
         let mut state = self.state();
+        generation.source.confirm();
         state.previous = state.before.take();
         let other = probation.old.digest.to_string();
         let notice = state.notice(SwapEvent::Confirmed, other, String::new());
@@ -261,8 +304,8 @@ impl<D: Duty> Control<D> {
         let Some(gone) = current.replace(probation.old) else {
             return false;
         };
-        gone.source.roll_back();
         let mut state = self.state();
+        gone.source.roll_back();
         let before = state.before.take();
         self.back_in_force(&mut state, before, &gone, why);
         drop(state);
@@ -318,9 +361,14 @@ impl<D: Duty> Control<D> {
         gone: &Generation,
         why: &str,
     ) {
-        let Some(before) = before else {
+        let Some(mut before) = before else {
             return;
         };
+        // What was asked for has been tried: a config that asks for the same asks for nothing new.
+        if let Some(gone) = &state.in_force {
+            before.asked = gone.asked;
+        }
+        state.memory.clone_from(&before.memory);
         state.comes_into_force(&self.duty, before);
         state.statistics.rollbacks += 1;
         let notice = state.notice(
@@ -343,17 +391,16 @@ impl<D: Duty> Control<D> {
         let Some(before) = state.before.take() else {
             return;
         };
-        let Some(gone) = state.in_force.take() else {
+        let Some(gone) = state.in_force.as_ref().map(Generation::of) else {
             return;
         };
         gone.source.roll_back();
-        let gone = Generation::of(&gone);
         self.back_in_force(state, Some(before), &gone, "a call did not return");
     }
 }
 
 /// Puts memory into a fresh instance; the error says why it can't take it.
-fn hand_on(instance: &mut Instance, memory: Option<&Memory>) -> Result<(), String> {
+pub(super) fn hand_on(instance: &mut Instance, memory: Option<&Memory>) -> Result<(), String> {
     let Some(memory) = memory.filter(|_| instance.has_snapshots()) else {
         return Ok(());
     };

@@ -9,6 +9,7 @@ use weir_bus::event::{ProcessColumns, TriggerEvent};
 use weir_bus::pubsub::{Delivery, EventBus, PublisherId, QueueCounts, Recv, Subscriber};
 use weir_bus::{CollectionEvent, Selection, Timestamp, Topic};
 
+use super::comparison::fingerprint;
 use super::stage::{StageJob, StageRouter};
 use super::{Duty, Settled};
 use crate::ids::new_id;
@@ -192,6 +193,26 @@ impl Duty for TriggerDuty {
     fn selected(verdicts: &Verdicts, _rows: usize) -> u64 {
         let rows: BTreeSet<u32> = verdicts.firings.iter().map(|one| one.row).collect();
         rows.len() as u64
+    }
+
+    fn fingerprints(wants: &Wants, verdicts: &Verdicts, rows: usize) -> Vec<u64> {
+        // Two guests may count their rules differently: what a rule is called is what it is.
+        let name = |rule: u32| {
+            let rule = usize::try_from(rule)
+                .ok()
+                .and_then(|at| wants.rules.get(at));
+            rule.map_or("", |rule| rule.name.as_str())
+        };
+        let mut said: Vec<BTreeSet<(bool, &str)>> = vec![BTreeSet::new(); rows];
+        let fired = verdicts.firings.iter().map(|one| (one.row, one.rule, true));
+        let undecided = verdicts.undecided.iter();
+        for (row, rule, fires) in fired.chain(undecided.map(|one| (one.row, one.rule, false))) {
+            let row = usize::try_from(row).unwrap_or(usize::MAX);
+            if let Some(said) = said.get_mut(row) {
+                said.insert((fires, name(rule)));
+            }
+        }
+        said.iter().map(fingerprint).collect()
     }
 
     fn settle(&self, job: &TriggerJob, settled: Settled<Verdicts>, _generation: u64) {

@@ -46,6 +46,7 @@ pub(super) fn run<D: Duty>(
             return;
         }
     }
+    control.remember_at_the_end(&mut generation);
     control.end();
 }
 

@@ -24,6 +24,7 @@ const BEHAVIOURS: &[(&str, Behaviour)] = &[
         Err(EvalError::Reject("not these".to_owned()))
     }),
     ("retry", |_, _| Err(EvalError::Retry("not now".to_owned()))),
+    ("sign-state", store::sign),
     ("state-bytes", store::bytes),
     ("state-keys", store::keys),
     ("state-then-reject", store::count_then_reject),

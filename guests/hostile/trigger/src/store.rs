@@ -6,6 +6,8 @@ use weir_guest::{Batch, EvalError, Verdicts};
 
 /// Where it counts.
 const COUNT_KEY: &str = "count";
+/// Where it signs.
+const SIGNATURE_KEY: &str = "signed-by";
 /// The size of one value, below what a value may be.
 const VALUE_BYTES: usize = 32 << 10;
 
@@ -22,6 +24,17 @@ fn add_one() -> u64 {
 /// A good one: counts its calls in the store, and its first row fires with the count.
 pub(crate) fn count(_: &Batch<'_>, _: u64) -> Result<Verdicts, EvalError> {
     Ok(fires(0, 0, Some(add_one().to_string())))
+}
+
+/// A good one: signs the store with its `amount`, and its first row fires with who has signed it before and with its
+/// own.
+pub(crate) fn sign(_: &Batch<'_>, amount: u64) -> Result<Verdicts, EvalError> {
+    let before = state::get(SIGNATURE_KEY).and_then(|bytes| <[u8; 8]>::try_from(bytes).ok());
+    let before = before.map_or(0, u64::from_le_bytes);
+    if let Err(reason) = state::set(SIGNATURE_KEY, &amount.to_le_bytes()) {
+        host::warn(reason);
+    }
+    Ok(fires(0, 0, Some(format!("{before} {amount}"))))
 }
 
 /// Counts, and traps: the count must stay.

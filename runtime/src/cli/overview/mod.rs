@@ -11,7 +11,7 @@ use serde_json::Value;
 
 pub(super) use reply::Reply;
 use reply::{Connection, Slot, Source, Subscriber, slots_of};
-pub(super) use tables::{slot_table, tables};
+pub(super) use tables::{shadow_lines, slot_table, tables};
 use weir_bus::pubsub::QUEUE_BATCHES_MAX;
 
 /// A queue that is fuller than this, of the default's batches, is behind.
@@ -206,6 +206,9 @@ impl Overview {
             }
         }
         overview.problems = overview.found();
+        if !now.config_refused.is_empty() {
+            overview.problems.insert(0, now.config_refused);
+        }
         overview
     }
 

@@ -3,6 +3,8 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use super::float;
+
 /// Why a queue drops that isn't read fast enough.
 const OVERRUNS: [&str; 3] = ["queue-full", "blocked", "too-large"];
 
@@ -14,6 +16,8 @@ pub(in crate::cli) struct Reply {
     pub(super) pid: u64,
     pub(super) seconds: f64,
     pub(super) published: u64,
+    /// Why the config as it is now was not taken.
+    pub(super) config_refused: String,
     pub(super) sources: Vec<Source>,
     pub(super) slots: Vec<Slot>,
     pub(super) subscribers: Vec<Subscriber>,
@@ -53,6 +57,11 @@ pub(in crate::cli) struct Slot {
     pub(super) poisonous: u64,
     pub(super) fuel_p50: u64,
     pub(super) fuel_p99: u64,
+    pub(super) ns_p50: u64,
+    pub(super) ns_p99: u64,
+    pub(super) on_probation: bool,
+    /// How it compares; empty where nobody watches.
+    pub(super) shadow: String,
     pub(super) quarantine: String,
     pub(super) fuel: u64,
     pub(super) time_ns: u64,
@@ -104,6 +113,7 @@ impl Reply {
             pid: number(reply, &["pid"]),
             seconds: seconds(reply),
             published: number(reply, &["bus", "published", "rows"]),
+            config_refused: text(reply, "config_refused"),
             sources: list(reply, &["sources"], source),
             slots: slots_of(reply, "slots"),
             subscribers: list(reply, &["bus", "subscribers"], subscriber),
@@ -153,6 +163,10 @@ fn slot(value: &Value) -> Slot {
         poisonous: number(value, &["rows_poisonous"]),
         fuel_p50: number(value, &["fuel_of_row", "p50"]),
         fuel_p99: number(value, &["fuel_of_row", "p99"]),
+        ns_p50: number(value, &["time_of_row_ns", "p50"]),
+        ns_p99: number(value, &["time_of_row_ns", "p99"]),
+        on_probation: value["on_probation"].as_bool().unwrap_or_default(),
+        shadow: shadow(&value["shadow"]),
         quarantine: quarantine(&value["quarantine"]),
         fuel: number(value, &["fuel"]),
         time_ns: number(value, &["time_ns"]),
@@ -160,6 +174,32 @@ fn slot(value: &Value) -> Slot {
         memory_bytes: number(value, &["memory_bytes"]),
         queue: queue(&value["queue"]),
     }
+}
+
+/// How a guest that watches compares with the one in force; empty where none does.
+fn shadow(value: &Value) -> String {
+    if value.is_null() {
+        return String::new();
+    }
+    let faults = value["faults"].as_object().into_iter().flatten();
+    let faults: u64 = faults.filter_map(|(_, count)| count.as_u64()).sum();
+    let per_row = |key: &str| float(number(value, &[key])) / float(number(value, &["rows"]).max(1));
+    let state = if value["given_up"].as_bool().unwrap_or_default() {
+        ", given up"
+    } else {
+        ""
+    };
+    format!(
+        "{}: the same verdict on {} of {} rows, {} not seen; fuel a row {:.0} (in force {:.0}), time a row {:.0} ns ({:.0} ns); {faults} faults{state}",
+        text(value, "module"),
+        number(value, &["rows_alike"]),
+        number(value, &["rows"]),
+        number(value, &["rows_skipped"]),
+        per_row("fuel"),
+        per_row("fuel_in_force"),
+        per_row("time_ns"),
+        per_row("time_in_force_ns"),
+    )
 }
 
 /// Why a module is in quarantine; empty where it is in none.

@@ -69,9 +69,12 @@ pub(in crate::cli) fn slot_table(slots: &[Rated<Slot>]) -> Table {
             "SLOT",
             "WORLD",
             "STATE",
+            ">GEN",
             ">ROWS",
             ">ANSWERED",
             ">FUEL/ROW",
+            ">P99",
+            ">NS/ROW",
             ">P99",
             ">CPU",
             ">TIME",
@@ -92,11 +95,18 @@ pub(in crate::cli) fn slot_table(slots: &[Rated<Slot>]) -> Table {
             vec![
                 cell(&now.name),
                 cell(&now.world),
-                cell(&now.state),
+                if now.on_probation {
+                    format!("{} (probation)", cell(&now.state))
+                } else {
+                    cell(&now.state)
+                },
+                now.generation.to_string(),
                 a_second(one.rows_a_second),
                 total(now.rows),
                 fuel.map(count).unwrap_or_default(),
                 total(now.fuel_p99),
+                total(now.ns_p50),
+                total(now.ns_p99),
                 cpu.unwrap_or_default(),
                 seconds(float(now.time_ns) / NS_OF_A_SECOND),
                 bytes(now.memory_bytes),
@@ -109,6 +119,14 @@ pub(in crate::cli) fn slot_table(slots: &[Rated<Slot>]) -> Table {
             ]
         }),
     }
+}
+
+/// What those who watch make of the guests in force, a line each.
+pub(in crate::cli) fn shadow_lines(slots: &[Rated<Slot>]) -> Vec<String> {
+    let watched = slots.iter().filter(|one| !one.now.shadow.is_empty());
+    watched
+        .map(|one| format!("{} is watched by {}", one.now.name, one.now.shadow))
+        .collect()
 }
 
 const NS_OF_A_SECOND: f64 = 1e9;

@@ -109,7 +109,7 @@ impl Computed {
 }
 
 /// What stands at the head of each table of the config, in the order in which people read them.
-pub(crate) const SECTIONS: [(&str, &str); 14] = [
+pub(crate) const SECTIONS: [(&str, &str); 15] = [
     (
         "collector",
         "How events are collected: buffers, batches and timeouts.",
@@ -131,6 +131,10 @@ pub(crate) const SECTIONS: [(&str, &str); 14] = [
     (
         "supervision",
         "What becomes of guests that break: pauses, quarantine, fresh instances.",
+    ),
+    (
+        "swap",
+        "How a guest takes over from another: what is compared before, and how it proves itself after.",
     ),
     (
         "dead_letters",
@@ -163,6 +167,7 @@ pub fn all() -> impl Iterator<Item = &'static Key> {
         trust::TRUST,
         trust::KEYS,
         supervision::SUPERVISION,
+        supervision::SWAP,
         supervision::DEAD_LETTERS,
         daemon::METRICS,
         daemon::LOG,

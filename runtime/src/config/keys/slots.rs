@@ -84,6 +84,24 @@ pub(super) const SLOTS: &[Key] = &[
         "The names in trust.keys of which one must have signed the module; an empty list means any, and that it needn't be signed unless trust.required says so.",
     ),
     Key::new(
+        "slots.<name>.state",
+        Takes::Choice {
+            of: &["keep", "reset"],
+            not_in_this_build: &[],
+        },
+        Fallback::Value("\"keep\""),
+        "What happens when a guest that takes over can't restore what the one before has in memory: keep: it is refused; reset: it begins without.",
+    ),
+    Key::new(
+        "slots.<name>.shadow",
+        Takes::Text(TextRule::Module),
+        Fallback::Unset {
+            meaning: "nobody watches the guest",
+            example: "\"candidate.wasm\"",
+        },
+        "A second module of the same world, with the same settings and grants, that sees the same batches: its verdicts are compared and go nowhere.",
+    ),
+    Key::new(
         "slots.<name>.queue_batches_max",
         Takes::Integer {
             min: 1,

@@ -1,5 +1,5 @@
-//! The keys of `[supervision]` and `[dead_letters]`: what becomes of guests that break, and of the rows
-//! that break them.
+//! The keys of `[supervision]`, `[swap]` and `[dead_letters]`: what becomes of guests that break, how they change
+//! places, and what becomes of the rows that break them.
 
 use super::{Fallback, GIB, KIB, Key, Takes};
 use std::time::Duration;
@@ -80,6 +80,55 @@ pub(super) const SUPERVISION: &[Key] = &[
         Takes::Float { min: 0.1, max: 1.0 },
         Fallback::Value("0.8"),
         "A guest whose memory is past this share of limits.memory_bytes_max gets a fresh instance between two batches; 1 switches that off.",
+    ),
+];
+
+/// `[swap]`.
+pub(super) const SWAP: &[Key] = &[
+    Key::new(
+        "swap.probation_batches",
+        Takes::Integer {
+            min: 1,
+            max: 1_000_000,
+        },
+        Fallback::Value("1000"),
+        "A guest that took over is confirmed after so many batches; until then the one before comes back by itself where it breaks.",
+    ),
+    Key::new(
+        "swap.probation_time",
+        Takes::Duration {
+            min: Duration::from_millis(10),
+            max: Duration::from_hours(24),
+        },
+        Fallback::Value("\"60s\""),
+        "Or after this time, if it has answered at all.",
+    ),
+    Key::new(
+        "swap.fuel_factor_max",
+        Takes::Float {
+            min: 1.0,
+            max: 1_000_000.0,
+        },
+        Fallback::Value("4.0"),
+        "The one before comes back if a row costs the new one more than so many times the fuel.",
+    ),
+    Key::new(
+        "swap.share_difference_max",
+        Takes::Float { min: 0.0, max: 1.0 },
+        Fallback::Value("0.5"),
+        "The one before comes back if the share of rows that the new one selects is further off than this; 0.5 are 50 points.",
+    ),
+    Key::new(
+        "swap.replay_batches",
+        Takes::Integer { min: 0, max: 64 },
+        Fallback::Value("8"),
+        "So many of the slot's last batches are shown to the old and the new guest before they change places, and how their verdicts differ is told; 0: none.",
+    ),
+    Key::new(
+        "swap.max_difference",
+        Takes::Float { min: 0.0, max: 1.0 },
+        Fallback::Value("1.0"),
+        "A guest whose verdicts on these batches differ on a larger share of the rows is refused; 1 allows any, as new rules are meant to differ.",
     ),
 ];
 

@@ -57,6 +57,24 @@ impl LogGate {
         }
     }
 
+    /// A gate that no line passes.
+    pub(in crate::sandbox) fn closed() -> Self {
+        Self {
+            slot: String::new(),
+            bucket: Mutex::new(Bucket {
+                tokens: 0.0,
+                filled: Instant::now(),
+                dropped: 0,
+            }),
+            burst: 0.0,
+            lines_per_second: 0.0,
+            line_bytes_max: 0,
+            limited: true,
+            passed: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+        }
+    }
+
     /// Lines that passed, and lines that were dropped.
     pub(in crate::sandbox) fn counts(&self) -> (u64, u64) {
         (

@@ -31,6 +31,7 @@ pub(in crate::sandbox) use effects::Effects;
 pub use inspect::Inspect;
 pub(in crate::sandbox) use log_gate::{LogGate, Loudness};
 pub(in crate::sandbox) use state_store::StateStore;
+pub use state_store::Unsaved;
 
 use super::bindings;
 use super::fault::{FaultReason, refuse};

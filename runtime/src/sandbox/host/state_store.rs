@@ -1,6 +1,7 @@
 //! A slot's state: keys and values within a quota, kept in memory, outliving every instance.
 //!
-//! While a guest is on probation, what it writes is its own: confirmed with it, or gone with it.
+//! While a guest is on probation, what it writes is its own: confirmed with it, or gone with it. What a
+//! restart finds again is the confirmed state, and only that.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,11 +14,18 @@ type Writes = BTreeMap<String, Option<Vec<u8>>>;
 /// batches.
 type Values = BTreeMap<String, Arc<[u8]>>;
 
+/// What changed since the last save, by key; none: deleted.
+pub type Unsaved = BTreeMap<String, Option<Arc<[u8]>>>;
+
 #[derive(Debug, Default)]
 struct State {
     values: Values,
+    /// Keys whose confirmed value isn't saved yet.
+    unsaved: BTreeSet<String>,
     /// The confirmed values, while a guest is on probation.
     confirmed: Option<Values>,
+    /// Keys that were written on probation.
+    tried: BTreeSet<String>,
 }
 
 /// The state of one slot.
@@ -31,6 +39,11 @@ impl StateStore {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What an earlier run saved.
+    pub(in crate::sandbox) fn load(&self, values: Values) {
+        self.state().values = values;
+    }
+
     /// From now on what is written is on probation.
     pub(in crate::sandbox) fn begin_probation(&self) {
         let mut state = self.state();
@@ -41,7 +54,11 @@ impl StateStore {
 
     /// What was written on probation is the state.
     pub(in crate::sandbox) fn confirm(&self) {
-        self.state().confirmed = None;
+        let mut state = self.state();
+        if state.confirmed.take().is_some() {
+            let mut tried = std::mem::take(&mut state.tried);
+            state.unsaved.append(&mut tried);
+        }
     }
 
     /// What was written on probation is gone.
@@ -49,6 +66,36 @@ impl StateStore {
         let mut state = self.state();
         if let Some(confirmed) = state.confirmed.take() {
             state.values = confirmed;
+            state.tried.clear();
+        }
+    }
+
+    /// What of the confirmed state changed since the last time.
+    pub(in crate::sandbox) fn take_unsaved(&self) -> Unsaved {
+        let mut state = self.state();
+        let keys = std::mem::take(&mut state.unsaved);
+        let values = state.confirmed.as_ref().unwrap_or(&state.values);
+        let keys = keys.into_iter();
+        keys.map(|key| {
+            let value = values.get(&key).cloned();
+            (key, value)
+        })
+        .collect()
+    }
+
+    /// Saving failed: these are to be saved the next time, as they are then.
+    pub(in crate::sandbox) fn not_saved(&self, keys: impl Iterator<Item = String>) {
+        self.state().unsaved.extend(keys);
+    }
+
+    /// A copy that nobody else writes to.
+    pub(in crate::sandbox) fn fork(&self) -> Self {
+        let values = self.state().values.clone();
+        Self {
+            state: Mutex::new(State {
+                values,
+                ..State::default()
+            }),
         }
     }
 
@@ -145,6 +192,14 @@ impl State {
             Some(value) => self.values.insert(key.to_owned(), Arc::from(value)),
             None => self.values.remove(key),
         };
+        let written = if self.confirmed.is_some() {
+            &mut self.tried
+        } else {
+            &mut self.unsaved
+        };
+        if !written.contains(key) {
+            written.insert(key.to_owned());
+        }
     }
 }
 
@@ -157,16 +212,24 @@ mod tests {
         store.commit(&Writes::from([(key.to_owned(), value)]));
     }
 
+    fn unsaved(store: &StateStore) -> Vec<(String, Option<String>)> {
+        let text = |value: Arc<[u8]>| String::from_utf8_lossy(&value).into_owned();
+        let changed = store.take_unsaved().into_iter();
+        changed.map(|(key, value)| (key, value.map(text))).collect()
+    }
+
     #[test]
     fn what_is_written_on_probation_is_confirmed_or_gone_as_a_whole() {
-        for (confirmed, visible) in [(true, "new"), (false, "old")] {
+        let check = |confirmed: bool, visible: &str, saved: &[(&str, Option<&str>)]| {
             let store = StateStore::default();
             write(&store, "kept", Some("old"));
             write(&store, "removed", Some("old"));
+            assert_eq!(unsaved(&store).len(), 2);
             store.begin_probation();
             write(&store, "kept", Some("new"));
             write(&store, "removed", None);
             assert_eq!(store.get("kept"), Some(b"new".to_vec()));
+            assert_eq!(unsaved(&store), [], "on probation nothing is to be saved");
             if confirmed {
                 store.confirm();
             } else {
@@ -174,6 +237,29 @@ mod tests {
             }
             assert_eq!(store.get("kept"), Some(visible.as_bytes().to_vec()));
             assert_eq!(store.get("removed").is_some(), !confirmed);
-        }
+            let owned =
+                |(key, value): &(&str, Option<&str>)| ((*key).to_owned(), value.map(str::to_owned));
+            assert_eq!(unsaved(&store), saved.iter().map(owned).collect::<Vec<_>>());
+        };
+        check(true, "new", &[("kept", Some("new")), ("removed", None)]);
+        check(false, "old", &[]);
+    }
+
+    #[test]
+    fn what_was_unsaved_before_probation_is_saved_during_it_as_it_was_at_the_cut() {
+        let store = StateStore::default();
+        write(&store, "count", Some("1"));
+        store.begin_probation();
+        write(&store, "count", Some("2"));
+        assert_eq!(
+            unsaved(&store),
+            [("count".to_owned(), Some("1".to_owned()))]
+        );
+        store.not_saved(["count".to_owned()].into_iter());
+        store.roll_back();
+        assert_eq!(
+            unsaved(&store),
+            [("count".to_owned(), Some("1".to_owned()))]
+        );
     }
 }

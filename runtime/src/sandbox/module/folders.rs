@@ -132,6 +132,7 @@ impl ModuleFolders {
                 signature: found.signature.as_deref(),
             };
             module.signed_by = demand.trust.judge(&claim, demand.signed_by)?;
+            module.signature = found.signature.map(Into::into);
         }
         Ok(module)
     }

@@ -10,7 +10,7 @@ const WINDOW: Duration = Duration::from_secs(10);
 
 /// A bucket of CPU time.
 #[derive(Clone, Debug)]
-pub(super) struct CpuShare {
+pub(in crate::slot) struct CpuShare {
     /// In 0..=1; 0 is no bound.
     share: f64,
     /// CPU time that may be used at once, in seconds; below 0 it owes.
@@ -19,7 +19,7 @@ pub(super) struct CpuShare {
 }
 
 impl CpuShare {
-    pub(super) const fn new(share: f64) -> Self {
+    pub(in crate::slot) const fn new(share: f64) -> Self {
         Self {
             share,
             left_seconds: share * WINDOW.as_secs() as f64,
@@ -41,13 +41,13 @@ impl CpuShare {
     }
 
     /// The slot has used so much.
-    pub(super) fn used(&mut self, now: Instant, cpu: Duration) {
+    pub(in crate::slot) fn used(&mut self, now: Instant, cpu: Duration) {
         self.fill(now);
         self.left_seconds -= cpu.as_secs_f64();
     }
 
     /// Until when the next batch waits; none if it needn't.
-    pub(super) fn until(&self, now: Instant) -> Option<Instant> {
+    pub(in crate::slot) fn until(&self, now: Instant) -> Option<Instant> {
         if self.share <= 0.0 {
             return None;
         }

@@ -6,7 +6,7 @@
 //! What isn't the guest's fault never comes here.
 
 mod backoff;
-mod cpu_share;
+pub(super) mod cpu_share;
 pub(super) mod ledger;
 mod quarantine;
 pub(super) mod search;

@@ -472,6 +472,7 @@ pub(super) const ELSEWHERE: &[&str] = &[
     "init-error",
     "rules-none",
     "rules-twice",
+    "sign-state",
     "undecided-all",
     "wants-nothing",
     "wants-unknown-column",

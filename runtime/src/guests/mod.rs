@@ -1,6 +1,8 @@
 //! From the config's slots to guests that are ready: what the pipeline starts with, and what a
 //! changed config switches to.
 
+mod beginning;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,31 +10,40 @@ use std::time::Duration;
 use weir_bus::batch::Batch;
 use weir_sources::ProcessTable;
 
-use crate::config::{Config, Provenance, SlotSettings, SupervisionSettings, TrustSettings};
+use crate::config::{
+    Config, Provenance, SlotSettings, SupervisionSettings, SwapSettings, TrustSettings,
+};
 use crate::dead_letters::DeadLetters;
 #[cfg(feature = "limits-off")]
 use crate::sandbox::Limit;
 use crate::sandbox::{
     EPOCH_TICK, GuestOrder, Inspect, Keepsake, PrepareError, Prepared, Sandbox, World,
 };
-use crate::slot::{FileLedger, ProbationSettings, QuarantineLedger, RUNS_PER_ROW_MAX, SlotOptions};
+use crate::slot::{FileLedger, QuarantineLedger, RUNS_PER_ROW_MAX, SlotOptions};
 use crate::trust::Trust;
+pub(crate) use beginning::Beginning;
 
 /// A slot whose guest can't be put into it.
 #[derive(Debug, thiserror::Error)]
-#[error("slots.{slot}.{}: {error}", error.key())]
+#[error("{}: {error}", self.key())]
 pub struct GuestError {
     /// The slot's name.
-    pub slot: String,
+    pub slot: Box<str>,
     /// Why.
     pub error: PrepareError,
+    /// It is the guest that is to watch.
+    pub is_shadow: bool,
 }
 
 impl GuestError {
     /// The key that says what is wrong here.
     #[must_use]
     pub fn key(&self) -> String {
-        format!("slots.{}.{}", self.slot, self.error.key())
+        let key = match self.error.key() {
+            "module" if self.is_shadow => "shadow",
+            key => key,
+        };
+        format!("slots.{}.{key}", self.slot)
     }
 
     /// The error in one line, with the place in the config that it comes from.
@@ -112,6 +123,12 @@ impl Guests {
         *self.signers.lock().unwrap_or_else(PoisonError::into_inner) = signers;
     }
 
+    /// Notes who signed the module that is now in force in one slot.
+    pub(crate) fn note_signer(&self, slot: &str, signer: Option<String>) {
+        let mut signers = self.signers.lock().unwrap_or_else(PoisonError::into_inner);
+        signers.insert(slot.to_owned(), signer);
+    }
+
     /// Who signed the module in force in a slot.
     #[must_use]
     pub fn signer(&self, slot: &str) -> Option<String> {
@@ -130,14 +147,59 @@ impl Guests {
         settings: &SlotSettings,
         trust: &TrustSettings,
     ) -> Result<Prepared, GuestError> {
-        let keepsake = {
-            let mut keepsakes = self
-                .keepsakes
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            keepsakes.entry(slot.to_owned()).or_default().clone()
+        let order = self.order(slot, settings, trust);
+        self.prepare_order(slot, &order, false)
+    }
+
+    /// Prepares the guest that is to watch in a slot, where the config names one. It has the slot's settings, and
+    /// a copy of its state.
+    ///
+    /// # Errors
+    /// As [`Guests::prepare`].
+    pub fn prepare_shadow(
+        &self,
+        slot: &str,
+        settings: &SlotSettings,
+        trust: &TrustSettings,
+    ) -> Result<Option<Prepared>, GuestError> {
+        let Some(module) = &settings.shadow else {
+            return Ok(None);
         };
+        let order = self.order(slot, settings, trust);
         let order = GuestOrder {
+            slot: format!("{slot} (shadow)"),
+            module: module.clone(),
+            sha256: None,
+            keepsake: order.keepsake.fork(),
+            ..order
+        };
+        self.prepare_order(slot, &order, true).map(Some)
+    }
+
+    fn prepare_order(
+        &self,
+        slot: &str,
+        order: &GuestOrder,
+        is_shadow: bool,
+    ) -> Result<Prepared, GuestError> {
+        self.sandbox.prepare(order).map_err(|error| GuestError {
+            slot: slot.into(),
+            error,
+            is_shadow,
+        })
+    }
+
+    /// What a slot's guests hand on to each other.
+    fn keepsake(&self, slot: &str) -> Keepsake {
+        let mut keepsakes = self
+            .keepsakes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        keepsakes.entry(slot.to_owned()).or_default().clone()
+    }
+
+    fn order(&self, slot: &str, settings: &SlotSettings, trust: &TrustSettings) -> GuestOrder {
+        GuestOrder {
             slot: slot.to_owned(),
             module: settings.module.clone(),
             sha256: settings.sha256,
@@ -149,12 +211,8 @@ impl Guests {
             #[cfg(feature = "limits-off")]
             limits_off: self.limits_off_of(slot),
             inspect: Some(Arc::new(Processes(Arc::clone(&self.processes)))),
-            keepsake,
-        };
-        self.sandbox.prepare(&order).map_err(|error| GuestError {
-            slot: slot.to_owned(),
-            error,
-        })
+            keepsake: self.keepsake(slot),
+        }
     }
 
     #[cfg(feature = "limits-off")]
@@ -166,7 +224,7 @@ impl Guests {
         off.get(slot).cloned().unwrap_or_default()
     }
 
-    /// Prepares the guests of all slots, in the order of their names: all or none.
+    /// Prepares the guests of all slots, in the order of their names, and those that are to watch: all or none.
     ///
     /// # Errors
     /// The first that isn't in order.
@@ -175,6 +233,7 @@ impl Guests {
         slots
             .map(|(name, settings)| {
                 let prepared = self.prepare(name, settings, &config.trust)?;
+                drop(self.prepare_shadow(name, settings, &config.trust)?);
                 Ok((name.clone(), prepared))
             })
             .collect()
@@ -188,6 +247,7 @@ const DEADLINE_OVERRUN: Duration = EPOCH_TICK.saturating_mul(3);
 pub(crate) struct Shared {
     dead_letters: Arc<DeadLetters>,
     supervision: SupervisionSettings,
+    swap: SwapSettings,
     ledger: Arc<dyn QuarantineLedger>,
 }
 
@@ -197,6 +257,7 @@ impl Shared {
         Self {
             dead_letters: Arc::new(DeadLetters::new(&config.dead_letters, &config.sandbox)),
             supervision: config.supervision.clone(),
+            swap: config.swap.clone(),
             ledger: Arc::new(FileLedger::new(state_folder)),
         }
     }
@@ -223,6 +284,6 @@ pub(crate) fn slot_options(
         dead_letters: Arc::clone(&shared.dead_letters),
         supervision: shared.supervision.clone(),
         ledger: Arc::clone(&shared.ledger),
-        probation: ProbationSettings::default(),
+        swap: shared.swap.clone(),
     }
 }

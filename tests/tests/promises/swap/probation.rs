@@ -1,51 +1,14 @@
 //! A guest that takes over from another proves itself, or the one before comes back, with nothing lost.
 
-use weir::config::{LoadRequest, SlotSettings};
 use weir::sandbox::FaultReason;
 use weir::slot::{SwapEvent, SwapNotice};
-use weir_tests::rig::{Finished, Rig, Setup};
+use weir_tests::rig::{Finished, Rig};
 use weir_tests::rows;
 
-const SLOT: &str = "under-test";
-const FILTER: &str = "weir_hostile_filter.wasm";
-const TRIGGER: &str = "weir_hostile_trigger.wasm";
+use super::{FILTER, SLOT, TRIGGER, notices, settings_of, start, what};
+
 /// Rows of a batch: enough of them that sums say something after a few batches.
 const ROWS: u32 = 50;
-
-fn config(module: &str, settings: &str) -> String {
-    format!(
-        r#"
-[collector]
-batch_timeout = "10s"
-[slots.{SLOT}]
-module = "{module}"
-settings = {settings}
-grants = ["log", "state"]
-"#
-    )
-}
-
-fn settings_of(module: &str, settings: &str) -> SlotSettings {
-    let request = LoadRequest {
-        embedded_default: &config(module, settings),
-        ..LoadRequest::default()
-    };
-    let config = weir::config::load(&request).expect("a config").config;
-    config.slots[SLOT].clone()
-}
-
-fn start(module: &str, settings: &str) -> Rig {
-    let started = Setup::new(config(module, settings)).start();
-    started.unwrap_or_else(|error| panic!("it doesn't start: {error}"))
-}
-
-fn notices(rig: &Rig) -> Vec<SwapNotice> {
-    rig.pipeline().slots()[SLOT].take_notices()
-}
-
-fn what(notices: &[SwapNotice]) -> Vec<SwapEvent> {
-    notices.iter().map(|notice| notice.what).collect()
-}
 
 /// Ten batches, a switch, and thirty more: what became of it, and what was told.
 fn run(module: &str, before: &str, after: &str) -> (Finished, Vec<SwapNotice>) {
