@@ -13,6 +13,7 @@ fn config(more: &str) -> String {
 kind = "process"
 interval = "50ms"
 [slots.by-hand]
+grants = ["log", "state"]
 module = "{FILTER}"
 [slots.other]
 module = "{FILTER}"
@@ -64,7 +65,7 @@ fn a_guest_is_swapped_by_hand_and_stays_until_the_config_asks_for_another() {
         (
             ["swap", "by-hand", "weir_hostile_trigger.wasm"],
             1,
-            "is a trigger-guest",
+            "and the slot is a filter's",
         ),
         (["swap", "by-hand", other], 0, "slots.by-hand runs "),
     ] {
