@@ -359,7 +359,7 @@ impl<D: Duty> Control<D> {
             return;
         };
         state.next_thread();
-        self.give_up_probation(&mut state);
+        let held_otherwise = self.give_up_probation(&mut state);
         state.abandoned += 1;
         state.stalled = state.abandoned >= ABANDONED_THREADS_MAX;
         let stalled = state.stalled;
@@ -376,6 +376,9 @@ impl<D: Duty> Control<D> {
             .count_without(&settled, self.options.on_fault);
         drop(state);
         self.settle(&job, settled, generation);
+        if held_otherwise {
+            self.keep_quarantine();
+        }
         tracing::warn!(slot = %self.options.name, stalled, "a guest's thread was given up");
         if stalled {
             // Its queue goes on by its own policy; nobody takes from it until the operator acts.

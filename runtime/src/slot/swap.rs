@@ -82,7 +82,7 @@ impl<D: Duty> State<D> {
         self.notices.push_back(notice);
     }
 
-    /// This generation answers for the slot from now on: whether that ended a quarantine.
+    /// This generation answers for the slot from now on: whether that changed what is kept of quarantines.
     fn comes_into_force(&mut self, duty: &D, next: InForce) -> bool {
         duty.in_force(&next.wants);
         let digest = next.digest.to_string();
@@ -210,7 +210,7 @@ impl<D: Duty> Control<D> {
         generation.instance = Some(instance);
         let before = state.in_force.take();
         let other = before.as_ref().map(|before| before.digest.to_string());
-        let is_released = state.comes_into_force(&self.duty, next);
+        let held_otherwise = state.comes_into_force(&self.duty, next);
         if let Some(mut old) = current.take() {
             generation.source.begin_probation();
             // What is on probation itself is nothing to go back to.
@@ -239,7 +239,7 @@ impl<D: Duty> Control<D> {
         *current = Some(generation);
         drop(state);
         tracing::debug!(slot = %self.options.name, generation = number, %digest, "guest in force");
-        if is_released {
+        if held_otherwise {
             tracing::info!(slot = %self.options.name, "another module ends the quarantine");
             self.keep_quarantine();
         }
@@ -307,9 +307,12 @@ impl<D: Duty> Control<D> {
         let mut state = self.state();
         gone.source.roll_back();
         let before = state.before.take();
-        self.back_in_force(&mut state, before, &gone, why);
+        let held_otherwise = self.back_in_force(&mut state, before, &gone, why);
         drop(state);
         self.log_rolled_back(&gone.digest, why);
+        if held_otherwise {
+            self.keep_quarantine();
+        }
         true
     }
 
@@ -340,9 +343,12 @@ impl<D: Duty> Control<D> {
                 let mut generation = Generation::of(&previous);
                 generation.instance = Some(instance);
                 let mut state = self.state();
-                self.back_in_force(&mut state, Some(previous), &gone, why);
+                let held_otherwise = self.back_in_force(&mut state, Some(previous), &gone, why);
                 drop(state);
                 self.log_rolled_back(&gone.digest, why);
+                if held_otherwise {
+                    self.keep_quarantine();
+                }
                 *current = Some(generation);
                 true
             }
@@ -354,22 +360,23 @@ impl<D: Duty> Control<D> {
         }
     }
 
+    /// Whether that changed what is kept of quarantines.
     fn back_in_force(
         &self,
         state: &mut State<D>,
         before: Option<InForce>,
         gone: &Generation,
         why: &str,
-    ) {
+    ) -> bool {
         let Some(mut before) = before else {
-            return;
+            return false;
         };
         // What was asked for has been tried: a config that asks for the same asks for nothing new.
         if let Some(gone) = &state.in_force {
             before.asked = gone.asked;
         }
         state.memory.clone_from(&before.memory);
-        state.comes_into_force(&self.duty, before);
+        let held_otherwise = state.comes_into_force(&self.duty, before);
         state.statistics.rollbacks += 1;
         let notice = state.notice(
             SwapEvent::RolledBack,
@@ -380,22 +387,24 @@ impl<D: Duty> Control<D> {
             unseen: gone.tally.batches,
             ..notice
         });
+        held_otherwise
     }
 
     fn log_rolled_back(&self, from: &Digest, why: &str) {
         tracing::warn!(slot = %self.options.name, %from, why, "rolled back");
     }
 
-    /// The thread of a guest on probation was given up: the one before is in force, from its memory.
-    pub(super) fn give_up_probation(&self, state: &mut State<D>) {
+    /// The thread of a guest on probation was given up: the one before is in force, from its memory. Whether that
+    /// changed what is kept of quarantines.
+    pub(super) fn give_up_probation(&self, state: &mut State<D>) -> bool {
         let Some(before) = state.before.take() else {
-            return;
+            return false;
         };
         let Some(gone) = state.in_force.as_ref().map(Generation::of) else {
-            return;
+            return false;
         };
         gone.source.roll_back();
-        self.back_in_force(state, Some(before), &gone, "a call did not return");
+        self.back_in_force(state, Some(before), &gone, "a call did not return")
     }
 }
 

@@ -78,9 +78,19 @@ pub(super) struct Supervisor {
     quarantine: Quarantine,
     quarantined: Option<Quarantined>,
     digest: String,
+    /// What is held against the module before, which may come back.
+    before: Option<Record>,
     share: CpuShare,
     /// When a call of this thread ran into its deadline, where one did.
     deadline: Option<Instant>,
+}
+
+/// What is held against a module that is not in force.
+#[derive(Debug)]
+struct Record {
+    digest: String,
+    quarantine: Quarantine,
+    quarantined: Option<Quarantined>,
 }
 
 impl Supervisor {
@@ -102,20 +112,34 @@ impl Supervisor {
                 .unwrap_or_default(),
             quarantine,
             quarantined: kept,
+            before: None,
             share: CpuShare::new(0.0),
             deadline: None,
             settings,
         }
     }
 
-    /// A guest comes into force. Another module is not held for what the last one did: whether that
-    /// released something.
+    /// A guest comes into force. Another module is not held for what the last one did; the last one is, should it
+    /// come back. Whether what is to be kept on disk has changed.
     pub(super) fn in_force(&mut self, digest: &str, cpu_share: f64) -> bool {
         self.backoff.answered();
         self.share.set(cpu_share);
-        let is_another = self.digest != digest;
-        digest.clone_into(&mut self.digest);
-        is_another && self.release()
+        if self.digest == digest {
+            return false;
+        }
+        let known = self.before.take().filter(|before| before.digest == digest);
+        let next = known.unwrap_or_else(|| Record {
+            digest: digest.to_owned(),
+            quarantine: Quarantine::new((&self.settings).into()),
+            quarantined: None,
+        });
+        let changes = self.quarantined.is_some() || next.quarantined.is_some();
+        self.before = Some(Record {
+            digest: std::mem::replace(&mut self.digest, next.digest),
+            quarantine: std::mem::replace(&mut self.quarantine, next.quarantine),
+            quarantined: std::mem::replace(&mut self.quarantined, next.quarantined),
+        });
+        changes
     }
 
     /// What may be done with a batch that is there.

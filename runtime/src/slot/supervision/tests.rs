@@ -94,6 +94,11 @@ fn a_quarantine_outlives_the_process_and_goes_with_the_module() {
     assert!(next.supervisor.in_force("two", 0.25), "another one");
     assert_eq!(next.permit(), Permit::Call);
     assert_eq!(next.supervisor.quarantined(), None);
+    assert!(next.supervisor.in_force("one", 0.25), "it comes back");
+    assert_eq!(next.permit(), Permit::Quarantined, "and is held as before");
+    assert!(next.supervisor.in_force("three", 0.25));
+    assert!(next.supervisor.in_force("one", 0.25), "once more");
+    assert_eq!(next.permit(), Permit::Quarantined);
 }
 
 #[test]
