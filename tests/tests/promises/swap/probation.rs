@@ -1,8 +1,10 @@
 //! A guest that takes over from another proves itself, or the one before comes back, with nothing lost.
 
-use weir::sandbox::FaultReason;
+use std::time::Instant;
+
+use weir::sandbox::{FaultReason, Limit};
 use weir::slot::{SwapEvent, SwapNotice};
-use weir_tests::rig::{Finished, Rig};
+use weir_tests::rig::{Finished, Rig, Setup};
 use weir_tests::rows;
 
 use super::{FILTER, SLOT, TRIGGER, notices, settings_of, start, what};
@@ -164,4 +166,36 @@ fn a_guest_takes_over_what_the_one_before_has_in_memory() {
     let finished = rig.finish();
     assert_eq!(finished.slot(SLOT).generation, 2);
     assert_eq!(finished.requests(SLOT).count(), 3, "not told of again");
+}
+
+#[test]
+fn a_call_on_probation_that_does_not_return_costs_its_batch_and_the_one_before_goes_on() {
+    let text = format!(
+        "{}[slots.{SLOT}.limits]\ncpu_call = \"20ms\"\nwall_factor = 2\n",
+        super::config(FILTER, r#"{ do = "answer" }"#)
+    );
+    let started = Setup::new(text).without(SLOT, &[Limit::WouldBlock]).start();
+    let rig = started.unwrap_or_else(|error| panic!("it doesn't start: {error}"));
+    rig.send_through(rows::processes(1, ROWS));
+    // It waits in the host for an hour, where neither fuel nor epochs see it.
+    rig.switch(
+        SLOT,
+        &settings_of(FILTER, r#"{ do = "sleep", amount = 3_600 }"#),
+    );
+    rig.send(rows::processes(2, ROWS));
+    rig.wait_until("its thread is given up", |rig, _| {
+        rig.pipeline().slots()[SLOT].watch(Instant::now());
+        rig.slot(SLOT).abandoned_threads == 1
+    });
+    rig.send_through(rows::processes(3, ROWS));
+    let (told, slot) = (notices(&rig), rig.slot(SLOT));
+    assert_eq!(
+        (slot.generation, slot.on_probation, slot.rollbacks),
+        (1, false, 1)
+    );
+    assert_eq!(what(&told), [SwapEvent::Swapped, SwapEvent::RolledBack]);
+    assert_eq!(told[1].reason, "a call did not return");
+    assert_eq!(slot.faults, [(FaultReason::Stalled, 1)].into());
+    assert_eq!((slot.answered, slot.rows_passed), (2, u64::from(ROWS)));
+    assert_eq!(rig.finish().pids().len(), 3 * ROWS as usize);
 }
