@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use wasmtime::component::Resource;
 use wasmtime::{AsContextMut as _, Store, StoreContextMut};
 use weir_bus::batch::Batch as Events;
@@ -27,11 +28,12 @@ pub(super) enum Exports {
     Stage(stage::Guest),
 }
 
-/// What a guest has in memory, as it told it itself.
+/// What a guest has in memory, as it told it itself. Shared: it is handed on between two batches, where a copy
+/// of a large one would be most of the pause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Memory {
     version: u32,
-    state: Vec<u8>,
+    state: Bytes,
 }
 
 impl Memory {
@@ -171,6 +173,7 @@ impl Instance {
             );
             return Err(Fault::of(FaultReason::Output, message));
         }
+        let state = state.into();
         Ok(Some(Memory { version, state }))
     }
 

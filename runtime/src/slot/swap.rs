@@ -169,11 +169,15 @@ impl<D: Duty> Control<D> {
         let before = state.in_force.take();
         let other = before.as_ref().map(|before| before.digest.to_string());
         let is_released = state.comes_into_force(&self.duty, next);
+        let mut gone = None;
         if let Some(mut old) = current.take() {
             generation.source.begin_probation();
             // What is on probation itself is nothing to go back to.
             let old = match old.probation.take() {
-                Some(probation) => probation.old,
+                Some(probation) => {
+                    gone = Some(old);
+                    probation.old
+                }
                 None => {
                     state.before = before.map(|before| InForce {
                         memory: handed,
@@ -182,19 +186,24 @@ impl<D: Duty> Control<D> {
                     old
                 }
             };
-            let now = Instant::now();
-            generation.probation = Some(Box::new(Probation { old, since: now }));
+            let since = Instant::now();
+            generation.probation = Some(Box::new(Probation { old, since }));
             state.statistics.swaps += 1;
-            let pause = now.saturating_duration_since(began);
+        }
+        let number = generation.number;
+        let is_swap = generation.probation.is_some();
+        *current = Some(generation);
+        drop(state);
+        // Giving its memory back is a part of the pause, and of no lock.
+        drop(gone);
+        if is_swap {
+            let mut state = self.state();
             let notice = state.notice(SwapEvent::Swapped, other.unwrap_or_default(), String::new());
             state.note(SwapNotice {
-                pause_us: micros(pause),
+                pause_us: micros(began.elapsed()),
                 ..notice
             });
         }
-        let number = generation.number;
-        *current = Some(generation);
-        drop(state);
         tracing::debug!(slot = %self.options.name, generation = number, %digest, "guest in force");
         if is_released {
             tracing::info!(slot = %self.options.name, "another module ends the quarantine");
