@@ -125,11 +125,7 @@ pub(crate) fn instance(
         ..GuestOrder::default()
     };
     let prepared: Prepared = sandbox.prepare(&order)?;
-    anyhow::ensure!(
-        prepared.world == world,
-        "{module} is no {}",
-        world.as_str()
-    );
+    anyhow::ensure!(prepared.world == world, "{module} is no {}", world.as_str());
     Ok(prepared.split().0)
 }
 

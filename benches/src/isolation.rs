@@ -102,7 +102,9 @@ pub(crate) fn run(effort: Effort) -> anyhow::Result<Vec<Case>> {
         company.attackers == 0 || effort.wants_any(&names)
     };
     let companies: Vec<&Company> = COMPANIES.iter().filter(wanted).collect();
-    let configs = companies.iter().map(|company| load(&workshop, company, turns));
+    let configs = companies
+        .iter()
+        .map(|company| load(&workshop, company, turns));
     let configs = configs.collect::<anyhow::Result<Vec<_>>>()?;
     let mut ran: Vec<Vec<Ran>> = companies.iter().map(|_| Vec::new()).collect();
     for _ in 0..effort.pairs {
@@ -130,9 +132,16 @@ fn cases_of(company: &Company, alone: &[Ran], ran: &[Ran]) -> Vec<Case> {
         case("p99", "ms", &of(|ran| ran.p99)),
     ];
     if company.attackers > 0 {
-        let rises = alone.iter().zip(ran).map(|(alone, ran)| ran.p99 - alone.p99);
+        let rises = alone
+            .iter()
+            .zip(ran)
+            .map(|(alone, ran)| ran.p99 - alone.p99);
         cases.push(case("rise", "ms", &rises.collect::<Vec<_>>()));
-        cases.push(case("attackers-cpu", "% core", &of(|ran| ran.attackers_cpu)));
+        cases.push(case(
+            "attackers-cpu",
+            "% core",
+            &of(|ran| ran.attackers_cpu),
+        ));
     }
     cases
 }
@@ -142,7 +151,12 @@ fn turns_of_neighbour(sandbox: &Sandbox) -> anyhow::Result<u64> {
     let settings = format!(r#"{{"turns_per_row":{TRIAL_TURNS}}}"#);
     let mut guest = guests::instance(sandbox, World::Trigger, "spin.wasm", &settings)?;
     let events: Vec<CollectionEvent> = rows::rows(0, 1).into_iter().map(Into::into).collect();
-    let batch = Batch::of_events(topic::of_event(Kind::Process, "observed"), "bench", 0, &events)?;
+    let batch = Batch::of_events(
+        topic::of_event(Kind::Process, "observed"),
+        "bench",
+        0,
+        &events,
+    )?;
     // The first calls touch everything for the first time.
     time_calls(&mut guest, &batch)?;
     let ns_of_turn = time_calls(&mut guest, &batch)? / figure(TRIAL_TURNS);

@@ -10,7 +10,7 @@
 //! fires, too. So each effect must come exactly once and in order, and the last says what is in memory at the end.
 //!
 //! A pause is what the slot told of its cut: no generation was evaluating from its begin to its end. What
-//! else a swap costs stands in `latency/max`: the longest way of any row from source to sink.
+//! else swaps cost is seen in the way of the rows from source to sink, beside the same run without swaps.
 
 mod account;
 
@@ -29,7 +29,7 @@ use crate::live::source::Plan;
 use crate::live::{self, Live};
 use crate::measure::{Effort, figure, quantile};
 use crate::report::{Better, Case};
-use account::{Effect, account};
+use account::{Account, Effect, account};
 
 /// Swaps of a run.
 const SWAPS: usize = 100;
@@ -44,48 +44,81 @@ const FIRES_EVERY: u64 = 10;
 const SLOT: &str = "counter";
 
 /// What a guest has in memory besides its count: nothing, or all that a snapshot may hold.
-const BALLASTS: [(&str, usize); 2] = [("pause", 0), ("pause-1mib", (1 << 20) - size_of::<u64>())];
-/// Which part of the pauses is quoted.
-const QUANTILES: [(&str, f64); 3] = [("p50", 0.5), ("p99", 0.99), ("max", 1.0)];
+const BALLASTS: [(&str, usize); 2] = [("", 0), ("-1mib", (1 << 20) - size_of::<u64>())];
+/// Which part of the pauses of all runs is quoted.
+const PAUSES: [(&str, f64); 3] = [("p50", 0.5), ("p99", 0.99), ("max", 1.0)];
+/// Which part of a run's latencies.
+const LATENCIES: [(&str, f64); 2] = [("p99", 0.99), ("max", 1.0)];
 
-/// What all runs with the same ballast came to.
-#[derive(Default)]
+/// What one run came to.
 struct Ran {
     /// In milliseconds.
     pauses: Vec<f64>,
-    lost: u64,
-    doubled: u64,
-    latency_max_ms: f64,
+    account: Account,
 }
 
 /// Measures the suite.
 pub(crate) fn run(effort: Effort) -> anyhow::Result<Vec<Case>> {
     let workshop = Workshop::open()?;
     let guests = Arc::new(Guests::new(workshop.sandbox()?));
-    let mut cases = Vec::new();
-    let mut all = Ran::default();
-    for (name, ballast_bytes) in BALLASTS {
-        let config = load(&workshop, ballast_bytes)?;
-        let mut ran = Ran::default();
-        for _ in 0..effort.pairs {
-            live::block_on(one_run(effort, &config, &guests, &mut ran)).context(name)?;
+    let configs = BALLASTS.map(|(_, bytes)| load(&workshop, bytes));
+    let configs = configs.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+    let swaps = effort.of(SWAPS);
+    let plan = plan(swaps)?;
+    let mut still = Vec::new();
+    let mut swapping: Vec<Vec<Ran>> = configs.iter().map(|_| Vec::new()).collect();
+    for _ in 0..effort.pairs {
+        for (config, ran) in configs.iter().zip(&mut swapping) {
+            ran.push(live::block_on(one_run(config, &guests, plan, swaps))?);
         }
-        ran.pauses.sort_by(f64::total_cmp);
-        cases.extend(QUANTILES.iter().map(|(part, share)| {
-            let pause = quantile(&ran.pauses, *share);
-            Case::alone(format!("{name}/{part}"), "ms", Better::Lower, &[pause])
-        }));
-        all.lost += ran.lost;
-        all.doubled += ran.doubled;
-        all.latency_max_ms = all.latency_max_ms.max(ran.latency_max_ms);
+        let config = configs.first().context("a config")?;
+        still.push(live::block_on(one_run(config, &guests, plan, 0)).context("without swaps")?);
     }
-    let sums = [
-        ("lost", "effects", figure(all.lost)),
-        ("doubled", "effects", figure(all.doubled)),
-        ("latency/max", "ms", all.latency_max_ms),
-    ];
-    cases.extend(sums.map(|(name, unit, sum)| Case::alone(name, unit, Better::Lower, &[sum])));
+    let mut cases = Vec::new();
+    for ((name, _), ran) in BALLASTS.iter().zip(&swapping) {
+        cases.extend(cases_of(name, ran, &still));
+    }
+    let accounts = || swapping.iter().flatten().map(|ran| &ran.account);
+    let lost = accounts().map(|account| account.lost).sum();
+    let doubled = accounts().map(|account| account.doubled).sum();
+    cases.extend(
+        [("lost", lost), ("doubled", doubled)]
+            .map(|(name, sum)| Case::alone(name, "effects", Better::Lower, &[figure(sum)])),
+    );
     Ok(cases)
+}
+
+fn cases_of(name: &str, ran: &[Ran], still: &[Ran]) -> Vec<Case> {
+    let mut pauses: Vec<f64> = ran.iter().flat_map(|ran| ran.pauses.clone()).collect();
+    pauses.sort_by(f64::total_cmp);
+    let mut cases = Vec::new();
+    for (part, share) in PAUSES {
+        let pause = quantile(&pauses, share);
+        cases.push(Case::alone(
+            format!("pause{name}/{part}"),
+            "ms",
+            Better::Lower,
+            &[pause],
+        ));
+    }
+    for (part, share) in LATENCIES {
+        let of = |runs: &[Ran]| {
+            let latencies = runs
+                .iter()
+                .map(|ran| quantile(&ran.account.latencies, share));
+            latencies.collect::<Vec<_>>()
+        };
+        let case = format!("latency{name}/{part}");
+        let peer = ("no-swaps", of(still));
+        cases.push(Case::beside(
+            case,
+            "ms",
+            Better::Lower,
+            &of(ran),
+            (peer.0, &peer.1),
+        ));
+    }
+    cases
 }
 
 fn load(workshop: &Workshop, ballast_bytes: usize) -> anyhow::Result<Config> {
@@ -110,13 +143,11 @@ fn plan(swaps: usize) -> anyhow::Result<Plan> {
 }
 
 async fn one_run(
-    effort: Effort,
     config: &Config,
     guests: &Arc<Guests>,
-    ran: &mut Ran,
-) -> anyhow::Result<()> {
-    let swaps = effort.of(SWAPS);
-    let plan = plan(swaps)?;
+    plan: Plan,
+    swaps: usize,
+) -> anyhow::Result<Ran> {
     let live = Live::open(config, guests, plan, Effect::of).await?;
     live.go();
     let swapping = async {
@@ -145,11 +176,7 @@ async fn one_run(
         account.lost,
         account.doubled
     );
-    ran.lost += account.lost;
-    ran.doubled += account.doubled;
-    ran.latency_max_ms = ran.latency_max_ms.max(account.latency_max_ms);
-    ran.pauses.extend(pauses);
-    Ok(())
+    Ok(Ran { pauses, account })
 }
 
 /// Swaps again and again: how long each paused, in milliseconds.

@@ -43,9 +43,7 @@ pub(crate) fn config(workshop: &Workshop, text: &str) -> anyhow::Result<Config> 
 }
 
 /// Waits for a run, on threads such as the daemon has.
-pub(crate) fn block_on<T>(
-    run: impl Future<Output = anyhow::Result<T>>,
-) -> anyhow::Result<T> {
+pub(crate) fn block_on<T>(run: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(RUNTIME_THREADS)
         .thread_name(RUNTIME_THREAD_NAME)
@@ -115,9 +113,8 @@ impl<T: Send + 'static> Live<T> {
         ensure!(!slots.is_empty(), "no slot is waited for");
         // Looking costs: not before it could be done.
         tokio::time::sleep(self.plan.time()).await;
-        let is_done = |slot: &Arc<dyn SlotHandle>| {
-            slot.statistics().rows_answered >= self.plan.rows
-        };
+        let is_done =
+            |slot: &Arc<dyn SlotHandle>| slot.statistics().rows_answered >= self.plan.rows;
         // The last slot to be done is looked at first: most looks cost one slot's lock.
         while !slots.iter().rev().all(|slot| is_done(slot)) {
             if Instant::now() > deadline {

@@ -32,11 +32,12 @@ impl Effect {
 }
 
 /// What became of the effects of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Account {
     pub(super) lost: u64,
     pub(super) doubled: u64,
-    pub(super) latency_max_ms: f64,
+    /// Of all effects, in milliseconds, sorted.
+    pub(super) latencies: Vec<f64>,
 }
 
 /// Counts effects that did not come, and those that came again.
@@ -62,12 +63,13 @@ pub(super) fn account(effects: &[Effect], rows: u64, fires_every: u64) -> anyhow
         let is_due = number.is_multiple_of(fires_every);
         let times = came.get_mut(place).filter(|_| is_due);
         *times.with_context(|| format!("row {number} doesn't fire"))? += 1;
-        account.latency_max_ms = account.latency_max_ms.max(figure(effect.age_ns) / 1e6);
+        account.latencies.push(figure(effect.age_ns) / 1e6);
     }
     for times in came {
         account.lost += u64::from(times == 0);
         account.doubled += times.saturating_sub(1);
     }
+    account.latencies.sort_by(f64::total_cmp);
     Ok(account)
 }
 
