@@ -126,6 +126,13 @@ impl<T: Send + 'static> Live<T> {
         Ok(())
     }
 
+    /// Whether the source has emitted all that it will.
+    pub(crate) fn is_over(&self) -> bool {
+        let sources = self.pipeline.status().sources;
+        let mut produced = sources.iter().map(|source| source.counts.produced);
+        produced.all(|rows| rows >= self.plan.rows)
+    }
+
     /// Drains everything, and looks whether the counts are right.
     pub(crate) async fn finish(self) -> anyhow::Result<Done<T>> {
         let rows = self.plan.rows;
