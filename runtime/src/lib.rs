@@ -27,6 +27,7 @@ pub mod slot;
 pub mod sources;
 pub mod testing;
 pub mod trust;
+pub mod turns;
 
 pub use broker::IdentityError;
 pub use collector::{Collector, CollectorConfig};

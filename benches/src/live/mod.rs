@@ -42,8 +42,9 @@ pub(crate) fn config(workshop: &Workshop, text: &str) -> anyhow::Result<Config> 
     Ok(loaded.config)
 }
 
-/// Waits for a run, on threads such as the daemon has.
+/// Waits for a run, on threads such as the daemon has; whatever is measured after it has their turns, too.
 pub(crate) fn block_on<T>(run: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    weir::turns::take_short_turns();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(RUNTIME_THREADS)
         .thread_name(RUNTIME_THREAD_NAME)
