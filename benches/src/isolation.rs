@@ -313,9 +313,12 @@ fn burnt(live: &Live<Arrived>, company: &Company) -> anyhow::Result<Duration> {
     let mut sum = Duration::ZERO;
     for number in 0..company.attackers {
         let slot = live.slot(&attacker(number))?.statistics();
-        let deadlines = slot.faults.get(&FaultReason::Deadline).copied();
+        let of = |reason| slot.faults.get(&reason).copied().unwrap_or(0);
+        let (deadlines, stalled) = (of(FaultReason::Deadline), of(FaultReason::Stalled));
         ensure!(
-            deadlines.is_some_and(|faults| faults == slot.faults_total())
+            // On a busy machine one of low priority may not get to its deadline within ten times that.
+            deadlines > 0
+                && deadlines + stalled == slot.faults_total()
                 && slot.answered == 0
                 && slot.quarantine.is_none(),
             "an attacker did not attack: {:?}, {}",
