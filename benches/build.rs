@@ -10,7 +10,9 @@ mod building;
 use building::Place;
 
 /// The guests of the benches; the package is `weir-bench-NAME`.
-const GUESTS: [&str; 5] = ["text", "numeric", "empty", "rules", "records"];
+const GUESTS: [&str; 7] = [
+    "text", "numeric", "empty", "rules", "counter", "spin", "records",
+];
 /// Under the repository: what they are made of.
 const INPUTS: [&str; 7] = [
     "guests/building.rs",

@@ -35,10 +35,16 @@ const CASES: [(usize, u64); 4] = [(1, 1), (1, 256), (4, 1), (4, 256)];
 
 /// Measures the suite.
 pub(crate) fn run(effort: Effort) -> anyhow::Result<Vec<Case>> {
-    CASES
+    let wanted = CASES
         .into_iter()
+        .filter(|(subscribers, rows)| effort.wants(&name(*subscribers, *rows)));
+    wanted
         .map(|(subscribers, rows)| case(effort, subscribers, rows))
         .collect()
+}
+
+fn name(subscribers: usize, rows: u64) -> String {
+    format!("1-to-{subscribers}/{rows}")
 }
 
 fn case(effort: Effort, subscribers: usize, rows: u64) -> anyhow::Result<Case> {
@@ -64,7 +70,7 @@ fn case(effort: Effort, subscribers: usize, rows: u64) -> anyhow::Result<Case> {
         }
     }
     Ok(Case::beside(
-        format!("1-to-{subscribers}/{rows}"),
+        name(subscribers, rows),
         "rows/s",
         Better::Higher,
         &ours,

@@ -7,10 +7,11 @@
 //! batches is not timed. Neither is making the records that `list-of-records` hands over.
 //!
 //! All sides look at the same rows, and have to select the same ones. What is counted is the CPU time
-//! of the one thread that calls.
+//! of the one thread that calls. [`sharing`] shows one batch to many guests.
 
 mod native;
 mod records;
+mod sharing;
 
 use anyhow::{Context as _, bail, ensure};
 use weir::sandbox::{Instance, Outcome, Sandbox};
@@ -37,14 +38,26 @@ const CALLS_EMPTY: usize = 100_000;
 const MEMORY_BYTES_MIN: u64 = 500_000_000;
 const PID_MAX: u32 = 12_000;
 
+const TWO_STRING_COLUMNS: &str = "two-string-columns";
+const NUMERIC_COLUMNS: &str = "numeric-columns";
+const EMPTY_CALL: &str = "empty-call";
+
 /// Measures the suite.
 pub(crate) fn run(effort: Effort) -> anyhow::Result<Vec<Case>> {
     let workshop = Workshop::open()?;
     let sandbox = workshop.sandbox()?;
     let contents = contents()?;
-    let mut cases = two_string_columns(effort, &sandbox, &contents)?;
-    cases.push(numeric_columns(effort, &sandbox, &contents)?);
-    cases.push(empty_call(effort, &sandbox, &contents)?);
+    let mut cases = Vec::new();
+    if effort.wants(TWO_STRING_COLUMNS) {
+        cases.extend(two_string_columns(effort, &sandbox, &contents)?);
+    }
+    if effort.wants(NUMERIC_COLUMNS) {
+        cases.push(numeric_columns(effort, &sandbox, &contents)?);
+    }
+    if effort.wants(EMPTY_CALL) {
+        cases.push(empty_call(effort, &sandbox, &contents)?);
+    }
+    cases.extend(sharing::run(effort, &sandbox, &contents)?);
     Ok(cases)
 }
 
@@ -157,13 +170,18 @@ fn a_row(watch: &CpuWatch, calls: usize) -> f64 {
     watch.nanoseconds() / (figure(calls as u64) * figure(ROWS))
 }
 
+/// The filter over two columns of texts.
+fn text_filter(sandbox: &Sandbox) -> anyhow::Result<Instance> {
+    let settings = format!(r#"{{"name_contains":"{MARK}","executable_starts":"{ODD_FOLDER}"}}"#);
+    guests::filter(sandbox, "text.wasm", &settings)
+}
+
 fn two_string_columns(
     effort: Effort,
     sandbox: &Sandbox,
     contents: &[Batch],
 ) -> anyhow::Result<Vec<Case>> {
-    let settings = format!(r#"{{"name_contains":"{MARK}","executable_starts":"{ODD_FOLDER}"}}"#);
-    let mut instance = guests::filter(sandbox, "text.wasm", &settings)?;
+    let mut instance = text_filter(sandbox)?;
     let texts = native::Texts::new(MARK, ODD_FOLDER);
     let mut records = Records::new(MARK, ODD_FOLDER).context("the peer list-of-records")?;
     let lists: Vec<_> = contents
@@ -191,7 +209,7 @@ fn two_string_columns(
         by_column.push(time_native(contents, calls, keep)?.0);
         listeds.push(time_records(&mut records, &lists, calls_records)?);
     }
-    let case = |peer| Case::beside("two-string-columns", "ns/row", Better::Lower, &ours, peer);
+    let case = |peer| Case::beside(TWO_STRING_COLUMNS, "ns/row", Better::Lower, &ours, peer);
     Ok(vec![
         case(("native", &natives)),
         case(("native-by-column", &by_column)),
@@ -230,7 +248,7 @@ fn numeric_columns(effort: Effort, sandbox: &Sandbox, contents: &[Batch]) -> any
     }
     let peer = ("native", natives.as_slice());
     Ok(Case::beside(
-        "numeric-columns",
+        NUMERIC_COLUMNS,
         "ns/row",
         Better::Lower,
         &ours,
@@ -252,5 +270,5 @@ fn empty_call(effort: Effort, sandbox: &Sandbox, contents: &[Batch]) -> anyhow::
         ours.push(watch.nanoseconds() / figure(calls as u64));
         ensure!(kept == calls * batch.rows(), "an empty filter keeps all");
     }
-    Ok(Case::alone("empty-call", "ns/call", Better::Lower, &ours))
+    Ok(Case::alone(EMPTY_CALL, "ns/call", Better::Lower, &ours))
 }

@@ -4,36 +4,30 @@
 //! Two runs take turns, each with a pipeline of its own. *Full speed*: rows as fast as the queues,
 //! which block, let them through; from the first row until the last of the ten slots has answered
 //! for the last row. *Paced*: 100,000 rows a second; a row that fires carries the time when it was
-//! built, and the sink looks at the clock when it has the trigger's event.
+//! built, and the sink looks at the clock when it has the trigger's event. A third, [`wide`], has 64 rules.
 //!
 //! Every row passes the filter and is looked at by all ten rules; one row in [`FULL_MARKED_EVERY`]
 //! fires. All of that is read from the statistics afterwards, and a run that lost or skipped a row
 //! fails. CPU time is that of each thread, read from the kernel before and after; the sum of the
 //! steps must be the process's own CPU time within [`CPU_SUM_TOLERANCE`].
 
-mod sink;
-mod source;
-mod threads;
+mod wide;
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
-use weir::config::{self, Config, LoadRequest};
+use anyhow::{Context as _, ensure};
+use weir::config::Config;
 use weir::guests::Guests;
-use weir::pipeline::{Pipeline, PipelineStatus};
 use weir::sandbox::World;
-use weir::sink::{Console, Output};
-use weir_sources::EventSource;
 
 use crate::guests::Workshop;
+use crate::live::source::Plan;
+use crate::live::threads::{CpuTimes, Step, resident_bytes};
+use crate::live::{self, Live, sink};
 use crate::measure::{Effort, figure, median, quantile};
 use crate::report::{Better, Case};
 use crate::rows::MARK;
-use sink::Arrivals;
-use source::{BenchSource, Plan};
-use threads::{CpuTimes, Step};
 
 /// Rows of a run at full speed.
 const FULL_ROWS: usize = 2_000_000;
@@ -45,16 +39,15 @@ const PACED_ROWS: usize = 200_000;
 const PACED_ROWS_PER_SECOND: u64 = 100_000;
 /// In a paced run one row in so many fires: a prime, so that these rows stand everywhere in batches.
 const PACED_MARKED_EVERY: u64 = 97;
+/// Rows that the source hands over at a time.
+const CHUNK_ROWS: u64 = 100;
 /// How far the sum of the steps may be from the process's CPU time.
 const CPU_SUM_TOLERANCE: f64 = 0.1;
-/// Longer than any run takes: reaching it is a failure.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// How often the counts are looked at while a run is under way.
-const LOOK_INTERVAL: Duration = Duration::from_millis(1);
-/// Threads that carry lanes and timers, as the daemon has them.
-const RUNTIME_THREADS: usize = 2;
-/// How the daemon calls these threads.
-const RUNTIME_THREAD_NAME: &str = "weir";
+
+/// What is quoted of a run at full speed, but for the steps.
+const FULL_CASES: [&str; 3] = ["rows", "cpu-process", "resident"];
+/// What is quoted of a paced run, and which part of its latencies.
+const PACED_CASES: [(&str, f64); 2] = [("latency-p50", 0.5), ("latency-p99", 0.99)];
 
 /// The ten rules. The first fires; no other ever does, and each looks at all rows of its column.
 const RULES: [&str; 10] = [
@@ -87,19 +80,37 @@ pub(crate) fn run(effort: Effort) -> anyhow::Result<Vec<Case>> {
     let full = Plan {
         rows: effort.of(FULL_ROWS) as u64,
         rows_per_second: None,
+        chunk_rows: CHUNK_ROWS,
         marked_every: FULL_MARKED_EVERY,
     };
     let paced = Plan {
         rows: effort.of(PACED_ROWS) as u64,
         rows_per_second: Some(PACED_ROWS_PER_SECOND),
+        chunk_rows: CHUNK_ROWS,
         marked_every: PACED_MARKED_EVERY,
     };
+    let steps = Step::ALL.map(Step::case);
+    let is_full_wanted = effort.wants_any(&FULL_CASES) || effort.wants_any(&steps);
+    let is_paced_wanted = effort.wants_any(&PACED_CASES.map(|(case, _)| case));
     let (mut fulls, mut paceds) = (Vec::new(), Vec::new());
     for _ in 0..effort.pairs {
-        fulls.push(one_run(&config, &guests, full).context("at full speed")?);
-        paceds.push(one_run(&config, &guests, paced).context("paced")?);
+        if is_full_wanted {
+            fulls.push(one_run(&config, &guests, full).context("at full speed")?);
+        }
+        if is_paced_wanted {
+            paceds.push(one_run(&config, &guests, paced).context("paced")?);
+        }
     }
-    cases(&fulls, full.rows, &paceds)
+    let mut cases = Vec::new();
+    if is_full_wanted {
+        cases.extend(full_cases(&fulls, full.rows)?);
+    }
+    if is_paced_wanted {
+        cases.extend(paced_cases(&paceds));
+    }
+    // Last: its 64 guests would be counted as resident.
+    cases.extend(wide::run(effort, &workshop, &guests).context("64 rules")?);
+    Ok(cases)
 }
 
 /// Full speed is what is measured here: a slot's share of the CPU would hold it back.
@@ -107,8 +118,7 @@ const UNBOUND: &str = "limits = { cpu_share = 0 }";
 
 fn load(workshop: &Workshop) -> anyhow::Result<Config> {
     let mut text = String::from(
-        "[bus]\nkind = \"local\"\n[collector]\nbackpressure_wait_max = \"60s\"\n\
-         [slots.filter]\nmodule = \"text.wasm\"\n",
+        "[collector]\nbackpressure_wait_max = \"60s\"\n[slots.filter]\nmodule = \"text.wasm\"\n",
     );
     // Both conditions hold for every row with a path, and each row has one: all pass.
     writeln!(
@@ -122,118 +132,46 @@ fn load(workshop: &Workshop) -> anyhow::Result<Config> {
              block_deadline = \"60s\"\nsettings = {{ rule = {rule} }}\n{UNBOUND}"
         )?;
     }
-    let loaded = config::load(&LoadRequest {
-        flags: workshop.flags()?,
-        embedded_default: &text,
-        ..LoadRequest::default()
-    })?;
-    Ok(loaded.config)
+    live::config(workshop, &text)
 }
 
 fn one_run(config: &Config, guests: &Guests, plan: Plan) -> anyhow::Result<Ran> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(RUNTIME_THREADS)
-        .thread_name(RUNTIME_THREAD_NAME)
-        .enable_all()
-        .build()?;
-    let ran = runtime.block_on(run_pipeline(config, guests, plan));
-    runtime.shutdown_background();
-    ran
-}
-
-async fn run_pipeline(config: &Config, guests: &Guests, plan: Plan) -> anyhow::Result<Ran> {
-    let source = Arc::new(BenchSource::new(plan));
-    let console = Arc::new(Console::new(Output::Json));
-    let sources: Vec<Arc<dyn EventSource>> = vec![Arc::clone(&source) as _];
-    let pipeline = Pipeline::start(config, guests, &console, sources)?;
-    let arrivals = Arrivals::subscribe(&pipeline.bus())?;
-    source.wait_ready().await;
-
-    let before = CpuTimes::read()?;
-    let started = Instant::now();
-    source.go();
-    wait_evaluated(&pipeline, plan.rows).await?;
-    let time = started.elapsed();
-    let cpu = CpuTimes::read()?.since(&before);
-    let resident_bytes = threads::resident_bytes()?;
-
-    let (report, status) = pipeline.drain(Instant::now() + PATIENCE).await;
-    let counts = report.sources.first().context("a source's counts")?;
-    ensure!(
-        counts.1.produced == plan.rows && counts.1.published == plan.rows,
-        "not every row came to the bus: {:?}",
-        counts.1
-    );
-    check(&status, plan.rows)?;
-    let latencies = arrivals.finish()?;
-    ensure!(
-        latencies.len() as u64 == plan.marked(),
-        "{} firings came to the sink, and {} rows fire",
-        latencies.len(),
-        plan.marked()
-    );
-    Ok(Ran {
-        time,
-        cpu,
-        latencies,
-        resident_bytes,
+    live::block_on(async {
+        let live = Live::open(config, guests, plan, sink::age_ns).await?;
+        let before = CpuTimes::read()?;
+        let started = Instant::now();
+        live.go();
+        live.wait_answered(|slot| slot.world() == World::Trigger)
+            .await?;
+        let time = started.elapsed();
+        let cpu = CpuTimes::read()?.since(&before);
+        let resident_bytes = resident_bytes()?;
+        let done = live.finish().await?;
+        done.all_answered(plan.rows)?;
+        Ok(Ran {
+            time,
+            cpu,
+            latencies: sink::sorted_ms(done.arrived, plan.marked())?,
+            resident_bytes,
+        })
     })
 }
 
-/// Waits until every trigger slot has answered for every row.
-async fn wait_evaluated(pipeline: &Pipeline, rows: u64) -> anyhow::Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    let slots = pipeline.slots().values();
-    let triggers: Vec<_> = slots
-        .filter(|slot| slot.world() == World::Trigger)
-        .collect();
-    ensure!(triggers.len() == RULES.len(), "{} triggers", triggers.len());
-    loop {
-        // The last slot to be done is looked at first: most looks cost one slot's lock.
-        let is_done =
-            |slot: &&&Arc<dyn weir::slot::SlotHandle>| slot.statistics().rows_answered >= rows;
-        if triggers.iter().rev().all(|slot| is_done(&slot)) {
-            return Ok(());
-        }
-        if Instant::now() > deadline {
-            bail!(
-                "the rules aren't done after {PATIENCE:?}: {:?}",
-                pipeline.status()
-            );
-        }
-        tokio::time::sleep(LOOK_INTERVAL).await;
-    }
+fn of(runs: &[Ran], value: impl Fn(&Ran) -> f64) -> Vec<f64> {
+    runs.iter().map(value).collect()
 }
 
-/// Every row was answered for by all, nothing was dropped, and the counts balance.
-fn check(status: &PipelineStatus, rows: u64) -> anyhow::Result<()> {
-    ensure!(status.bus.balances(), "the bus's counts don't balance");
-    let dropped = status.bus.total.dropped.total();
-    ensure!(dropped.rows == 0, "{} rows were dropped", dropped.rows);
-    for slot in &status.slots {
-        ensure!(
-            slot.rows_answered == rows && slot.faults_total() == 0,
-            "slot {} answered for {} of {rows} rows, with {} faults",
-            slot.slot,
-            slot.rows_answered,
-            slot.faults_total()
-        );
-    }
-    Ok(())
-}
-
-fn cases(fulls: &[Ran], rows: u64, paceds: &[Ran]) -> anyhow::Result<Vec<Case>> {
-    let of = |runs: &[Ran], value: &dyn Fn(&Ran) -> f64| runs.iter().map(value).collect::<Vec<_>>();
+fn full_cases(fulls: &[Ran], rows: u64) -> anyhow::Result<Vec<Case>> {
     let a_row = |time: Duration| time.as_secs_f64() * 1e9 / figure(rows);
-    let speeds = of(fulls, &|ran| figure(rows) / ran.time.as_secs_f64());
+    let speeds = of(fulls, |ran| figure(rows) / ran.time.as_secs_f64());
     let mut cases = vec![Case::alone("rows", "rows/s", Better::Higher, &speeds)];
     let mut sum = 0.0;
     for step in Step::ALL {
-        let times = of(fulls, &|ran| a_row(ran.cpu.step(step)));
+        let times = of(fulls, |ran| a_row(ran.cpu.step(step)));
         sum += median(&times);
         cases.push(Case::alone(step.case(), "ns/row", Better::Lower, &times));
     }
-    let process = of(fulls, &|ran| a_row(ran.cpu.process));
+    let process = of(fulls, |ran| a_row(ran.cpu.process));
     let off = (sum / median(&process) - 1.0).abs();
     ensure!(
         off <= CPU_SUM_TOLERANCE,
@@ -246,11 +184,14 @@ fn cases(fulls: &[Ran], rows: u64, paceds: &[Ran]) -> anyhow::Result<Vec<Case>> 
         Better::Lower,
         &process,
     ));
-    for (case, share) in [("latency-p50", 0.5), ("latency-p99", 0.99)] {
-        let times = of(paceds, &|ran| quantile(&ran.latencies, share));
-        cases.push(Case::alone(case, "ms", Better::Lower, &times));
-    }
-    let resident = of(fulls, &|ran| figure(ran.resident_bytes) / 1e6);
+    let resident = of(fulls, |ran| figure(ran.resident_bytes) / 1e6);
     cases.push(Case::alone("resident", "MB", Better::Lower, &resident));
     Ok(cases)
+}
+
+fn paced_cases(paceds: &[Ran]) -> impl Iterator<Item = Case> {
+    PACED_CASES.into_iter().map(|(case, share)| {
+        let times = of(paceds, |ran| quantile(&ran.latencies, share));
+        Case::alone(case, "ms", Better::Lower, &times)
+    })
 }

@@ -13,7 +13,7 @@ use weir::sandbox::{Compiler, GuestOrder, Instance, Prepared, Sandbox, SandboxOp
 const GUESTS_MEMORY_BYTES_MAX: usize = 512 << 20;
 
 /// The bench guests by the name of their file, as the build made them of `guests/bench/`.
-const COMPONENTS: [(&str, &[u8]); 4] = [
+const COMPONENTS: [(&str, &[u8]); 6] = [
     (
         "text.wasm",
         include_bytes!(concat!(env!("OUT_DIR"), "/text.wasm")),
@@ -30,7 +30,22 @@ const COMPONENTS: [(&str, &[u8]); 4] = [
         "rules.wasm",
         include_bytes!(concat!(env!("OUT_DIR"), "/rules.wasm")),
     ),
+    (
+        COUNTER,
+        include_bytes!(concat!(env!("OUT_DIR"), "/counter.wasm")),
+    ),
+    (
+        "spin.wasm",
+        include_bytes!(concat!(env!("OUT_DIR"), "/spin.wasm")),
+    ),
 ];
+
+/// The guest with memory.
+pub(crate) const COUNTER: &str = "counter.wasm";
+/// The same guest as another module: it has a custom section more, and so another digest.
+pub(crate) const COUNTER_TWIN: &str = "counter-twin.wasm";
+/// A custom section without content: its id, its length, its name with the name's length.
+const TWINS_SECTION: &[u8] = b"\x00\x05\x04twin";
 
 /// The guest of the peer `list-of-records`: no guest of the daemon.
 pub(crate) static RECORDS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/records.wasm"));
@@ -48,7 +63,11 @@ impl Workshop {
             fs::create_dir(folder.path().join(inner))?;
         }
         for (name, bytes) in COMPONENTS {
-            fs::write(folder.path().join("guests").join(name), bytes)?;
+            let guests = folder.path().join("guests");
+            fs::write(guests.join(name), bytes)?;
+            if name == COUNTER {
+                fs::write(guests.join(COUNTER_TWIN), [bytes, TWINS_SECTION].concat())?;
+            }
         }
         Ok(Self { folder })
     }
@@ -92,8 +111,13 @@ impl Workshop {
     }
 }
 
-/// The first instance of a filter with those settings, as a slot gets it.
-pub(crate) fn filter(sandbox: &Sandbox, module: &str, settings: &str) -> anyhow::Result<Instance> {
+/// The first instance of a guest of that world with those settings, as a slot gets it.
+pub(crate) fn instance(
+    sandbox: &Sandbox,
+    world: World,
+    module: &str,
+    settings: &str,
+) -> anyhow::Result<Instance> {
     let order = GuestOrder {
         slot: "bench".to_owned(),
         module: ModuleName::from(module.to_owned()),
@@ -101,6 +125,11 @@ pub(crate) fn filter(sandbox: &Sandbox, module: &str, settings: &str) -> anyhow:
         ..GuestOrder::default()
     };
     let prepared: Prepared = sandbox.prepare(&order)?;
-    anyhow::ensure!(prepared.world == World::Filter, "{module} is no filter");
+    anyhow::ensure!(prepared.world == world, "{module} is no {}", world.as_str());
     Ok(prepared.split().0)
+}
+
+/// The first instance of a filter.
+pub(crate) fn filter(sandbox: &Sandbox, module: &str, settings: &str) -> anyhow::Result<Instance> {
+    instance(sandbox, World::Filter, module, settings)
 }

@@ -1,22 +1,26 @@
 //! Every figure that the texts quote, measured beside its peers in one run.
 //!
 //! A suite is a file: [`crossing`] (into the sandbox and back), [`bus`] (publish to receive),
-//! [`end_to_end`] (source to sink), [`socket`] (publish to receive over the socket). It promises nothing and decides nothing; who reads the lines
-//! does. The invariant: a case is only reported after it has shown that ours and its peer came to
+//! [`end_to_end`] (source to sink), [`swap`] (guests change places), [`isolation`] (a guest beside those that
+//! burn), [`socket`] (publish to receive over the socket). It promises nothing and decides nothing; who reads
+//! the lines does. The invariant: a case is only reported after it has shown that ours and its peer came to
 //! the same result, and a peer that is missing is an error, never a missing line.
 
 mod bus;
 mod crossing;
 mod end_to_end;
 mod guests;
+mod isolation;
+mod live;
 mod measure;
 mod report;
 mod rows;
 mod socket;
+mod swap;
 
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use clap::{Parser, ValueEnum};
 
 use measure::Effort;
@@ -31,6 +35,10 @@ enum Suite {
     Bus,
     /// From a source's rows to a sink, ten rules on the way.
     EndToEnd,
+    /// Guests that change places under load.
+    Swap,
+    /// A guest beside others that burn what they get.
+    Isolation,
     /// The bus over its socket, beside nats-server and redis.
     Socket,
     /// All of them.
@@ -53,14 +61,19 @@ struct Arguments {
     /// A tenth of the work in each turn: to see that it works, not to quote.
     #[arg(long)]
     quick: bool,
+    /// Only cases with this in their name.
+    #[arg(long, value_name = "SUBSTRING")]
+    case: Option<String>,
 }
 
 type Measure = fn(Effort) -> anyhow::Result<Vec<Case>>;
 
 /// End to end comes first: resident memory is of the whole process, and the peer of `crossing`
 /// compiles in it.
-const SUITES: [(Suite, &str, Measure); 4] = [
+const SUITES: [(Suite, &str, Measure); 6] = [
     (Suite::EndToEnd, "end-to-end", end_to_end::run),
+    (Suite::Swap, "swap", swap::run),
+    (Suite::Isolation, "isolation", isolation::run),
     (Suite::Bus, "bus", bus::run),
     (Suite::Crossing, "crossing", crossing::run),
     (Suite::Socket, "socket", socket::run),
@@ -79,7 +92,7 @@ fn main() -> ExitCode {
         return weir::sandbox::compile_child_main();
     }
     let hidden = socket::hidden_verb(&verb, &arguments.next().unwrap_or_default());
-    match hidden.unwrap_or_else(|| run(&Arguments::parse())) {
+    match hidden.unwrap_or_else(|| run(Arguments::parse())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("weir-bench: {error:#}");
@@ -88,21 +101,32 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> anyhow::Result<()> {
+fn run(arguments: Arguments) -> anyhow::Result<()> {
     let effort = Effort {
         pairs: usize::from(arguments.pairs),
         is_quick: arguments.quick,
+        // Asked for everywhere, until the end.
+        only: arguments.case.map(|case| &*case.leak()),
     };
     let layout = if arguments.json {
         Layout::Json
     } else {
         Layout::Table
     };
+    let mut is_nothing = true;
     for (suite, name, measure) in SUITES {
-        if arguments.suite == suite || arguments.suite == Suite::All {
-            let cases = measure(effort).with_context(|| format!("suite {name}"))?;
-            report::print(layout, name, &cases)?;
+        if arguments.suite != suite && arguments.suite != Suite::All {
+            continue;
         }
+        let mut cases = measure(effort).with_context(|| format!("suite {name}"))?;
+        cases.retain(|case| effort.wants(case.name()));
+        if !cases.is_empty() {
+            report::print(layout, name, &cases)?;
+            is_nothing = false;
+        }
+    }
+    if let Some(only) = effort.only {
+        ensure!(!is_nothing, "no case has {only:?} in its name");
     }
     Ok(())
 }

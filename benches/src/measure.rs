@@ -11,6 +11,8 @@ pub(crate) struct Effort {
     pub(crate) pairs: usize,
     /// A tenth of the work in each turn.
     pub(crate) is_quick: bool,
+    /// Only cases with this in their name; none: all of them.
+    pub(crate) only: Option<&'static str>,
 }
 
 /// What `--quick` divides the work by.
@@ -24,6 +26,16 @@ impl Effort {
         } else {
             work
         }
+    }
+
+    /// Whether a case of that name is asked for.
+    pub(crate) fn wants(self, case: &str) -> bool {
+        self.only.is_none_or(|only| case.contains(only))
+    }
+
+    /// Whether one of these is: what is measured together is measured for the sake of any.
+    pub(crate) fn wants_any(self, cases: &[impl AsRef<str>]) -> bool {
+        cases.iter().any(|case| self.wants(case.as_ref()))
     }
 }
 

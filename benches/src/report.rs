@@ -32,6 +32,11 @@ pub(crate) struct Case {
 }
 
 impl Case {
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.case
+    }
+
     /// The median of what was measured, beside nothing.
     pub(crate) fn alone(
         case: impl Into<String>,

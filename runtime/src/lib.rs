@@ -29,6 +29,7 @@ pub mod sources;
 pub mod store;
 pub mod testing;
 pub mod trust;
+pub mod turns;
 
 pub use broker::IdentityError;
 pub use collector::{Collector, CollectorConfig};

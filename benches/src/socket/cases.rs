@@ -100,14 +100,17 @@ pub(super) fn print_versions() -> anyhow::Result<()> {
 /// Measures all cases.
 pub(super) fn all(effort: Effort) -> anyhow::Result<Vec<Case>> {
     let mut cases = Vec::new();
-    for throughput in &THROUGHPUTS {
+    for throughput in THROUGHPUTS.iter().filter(|of| effort.wants(of.case)) {
         let of = throughput_cases(effort, throughput);
         cases.extend(of.with_context(|| format!("case {}", throughput.case))?);
     }
-    for of in &PROCESS_ROWS {
+    for of in PROCESS_ROWS.iter().filter(|of| effort.wants(of.case)) {
         cases.push(process_rows(effort, of).with_context(|| format!("case {}", of.case))?);
     }
     for (case, cores) in LATENCIES {
+        if !effort.wants_any(&QUANTILES.map(|(quantile, _)| format!("{case}/{quantile}"))) {
+            continue;
+        }
         let of = latency_cases(effort, case, cores);
         cases.extend(of.with_context(|| format!("case {case}"))?);
     }

@@ -11,6 +11,7 @@ use super::{Failure, Global, guests, logs};
 use crate::daemon::{self, Daemon};
 use crate::pipeline::StartError;
 use crate::sink::{Console, Output};
+use crate::turns;
 
 #[derive(Clone, Copy, ValueEnum)]
 enum OutputArgument {
@@ -38,6 +39,8 @@ pub(super) fn run(global: &Global, arguments: &RunArguments) -> Result<ExitCode,
         Some(OutputArgument::Json) => Output::Json,
         Some(OutputArgument::Pretty) | None => Output::Pretty,
     };
+    // Before the first of its threads is made.
+    turns::take_short_turns();
     let guests = guests(&loaded.config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(RUNTIME_THREADS)

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use wasmtime::component::Resource;
 use wasmtime::{AsContextMut as _, Store, StoreContextMut};
 use weir_bus::batch::Batch as Events;
@@ -27,17 +28,18 @@ pub(super) enum Exports {
     Stage(stage::Guest),
 }
 
-/// What a guest has in memory, as it told it itself. A copy is the same bytes.
+/// What a guest has in memory, as it told it itself. Shared: it is handed on between two batches, where a copy
+/// of a large one would be most of the pause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Memory {
     version: u32,
-    state: Arc<[u8]>,
+    state: Bytes,
 }
 
 impl Memory {
     /// Memory as a guest told it, of a version that it knows.
     #[must_use]
-    pub fn new(version: u32, state: impl Into<Arc<[u8]>>) -> Self {
+    pub fn new(version: u32, state: impl Into<Bytes>) -> Self {
         Self {
             version,
             state: state.into(),

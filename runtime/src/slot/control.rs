@@ -145,6 +145,8 @@ pub(super) struct State<D: Duty> {
     pub(super) in_force: Option<InForce>,
     /// What a guest on probation goes back to, as it was at the cut.
     pub(super) before: Option<InForce>,
+    /// Batches that it has not seen, as those after it answered them.
+    pub(super) unseen: u64,
     /// What was in force before the confirmed one.
     pub(super) previous: Option<InForce>,
     /// What the one in force had in memory when it was last asked.
@@ -230,6 +232,7 @@ impl<D: Duty> Control<D> {
                 generations,
                 in_force: None,
                 before: None,
+                unseen: 0,
                 previous: None,
                 memory: None,
                 recent: Recent::new(options.swap.replay_batches),

@@ -303,6 +303,9 @@ impl<D: Duty> Work<'_, D> {
             };
             shadow.show(&job, said);
         }
+        if state.before.is_some() && self.answered {
+            state.unseen += 1;
+        }
         let bytes = D::batch(&job).bytes();
         state.recent.keep(&job, bytes);
         let now = Instant::now();

@@ -211,12 +211,17 @@ impl<D: Duty> Control<D> {
         let before = state.in_force.take();
         let other = before.as_ref().map(|before| before.digest.to_string());
         let held_otherwise = state.comes_into_force(&self.duty, next);
+        let mut gone = None;
         if let Some(mut old) = current.take() {
             generation.source.begin_probation();
             // What is on probation itself is nothing to go back to.
             let old = match old.probation.take() {
-                Some(probation) => probation.old,
+                Some(probation) => {
+                    gone = Some(old);
+                    probation.old
+                }
                 None => {
+                    state.unseen = 0;
                     state.before = before.map(|before| InForce {
                         memory: at_the_cut,
                         ..before
@@ -224,20 +229,25 @@ impl<D: Duty> Control<D> {
                     old
                 }
             };
-            let now = Instant::now();
-            generation.probation = Some(Box::new(Probation { old, since: now }));
+            let since = Instant::now();
+            generation.probation = Some(Box::new(Probation { old, since }));
             state.statistics.swaps += 1;
-            let pause = now.saturating_duration_since(began);
+        }
+        let number = generation.number;
+        let is_swap = generation.probation.is_some();
+        *current = Some(generation);
+        drop(state);
+        // Giving its memory back is a part of the pause, and of no lock.
+        drop(gone);
+        if is_swap {
+            let mut state = self.state();
             let notice = state.notice(SwapEvent::Swapped, other.unwrap_or_default(), reason);
             state.note(SwapNotice {
-                pause_us: micros(pause),
+                pause_us: micros(began.elapsed()),
                 rehearsal,
                 ..notice
             });
         }
-        let number = generation.number;
-        *current = Some(generation);
-        drop(state);
         tracing::debug!(slot = %self.options.name, generation = number, %digest, "guest in force");
         if held_otherwise {
             tracing::info!(slot = %self.options.name, "another module ends the quarantine");
@@ -285,6 +295,7 @@ impl<D: Duty> Control<D> {
         let mut state = self.state();
         generation.source.confirm();
         state.previous = state.before.take();
+        state.unseen = 0;
         let other = probation.old.digest.to_string();
         let notice = state.notice(SwapEvent::Confirmed, other, String::new());
         state.note(notice);
@@ -307,7 +318,10 @@ impl<D: Duty> Control<D> {
         let mut state = self.state();
         gone.source.roll_back();
         let before = state.before.take();
-        let held_otherwise = self.back_in_force(&mut state, before, &gone, why);
+        let held_otherwise = {
+            let gone = (gone.digest, std::mem::take(&mut state.unseen));
+            self.back_in_force(&mut state, before, gone, why)
+        };
         drop(state);
         self.log_rolled_back(&gone.digest, why);
         if held_otherwise {
@@ -343,7 +357,10 @@ impl<D: Duty> Control<D> {
                 let mut generation = Generation::of(&previous);
                 generation.instance = Some(instance);
                 let mut state = self.state();
-                let held_otherwise = self.back_in_force(&mut state, Some(previous), &gone, why);
+                let held_otherwise = {
+                    let gone = (gone.digest, gone.tally.batches);
+                    self.back_in_force(&mut state, Some(previous), gone, why)
+                };
                 drop(state);
                 self.log_rolled_back(&gone.digest, why);
                 if held_otherwise {
@@ -365,7 +382,7 @@ impl<D: Duty> Control<D> {
         &self,
         state: &mut State<D>,
         before: Option<InForce>,
-        gone: &Generation,
+        (gone, unseen): (Digest, u64),
         why: &str,
     ) -> bool {
         let Some(mut before) = before else {
@@ -378,15 +395,8 @@ impl<D: Duty> Control<D> {
         state.memory.clone_from(&before.memory);
         let held_otherwise = state.comes_into_force(&self.duty, before);
         state.statistics.rollbacks += 1;
-        let notice = state.notice(
-            SwapEvent::RolledBack,
-            gone.digest.to_string(),
-            why.to_owned(),
-        );
-        state.note(SwapNotice {
-            unseen: gone.tally.batches,
-            ..notice
-        });
+        let notice = state.notice(SwapEvent::RolledBack, gone.to_string(), why.to_owned());
+        state.note(SwapNotice { unseen, ..notice });
         held_otherwise
     }
 
@@ -400,11 +410,12 @@ impl<D: Duty> Control<D> {
         let Some(before) = state.before.take() else {
             return false;
         };
-        let Some(gone) = state.in_force.as_ref().map(Generation::of) else {
+        let Some(gone) = &state.in_force else {
             return false;
         };
         gone.source.roll_back();
-        self.back_in_force(state, Some(before), &gone, "a call did not return")
+        let gone = (gone.digest, std::mem::take(&mut state.unseen));
+        self.back_in_force(state, Some(before), gone, "a call did not return")
     }
 }
 

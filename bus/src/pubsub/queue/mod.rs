@@ -24,6 +24,7 @@ use serde::Serialize;
 
 use crate::batch::Batch;
 use crate::count::{Count, DropReason, Drops};
+use receive::Looking;
 use state::State;
 
 pub(crate) use send::{Offer, Offered};
@@ -251,6 +252,7 @@ pub struct Queue<T> {
     full: Flag,
     /// Whether the last receive found more than it took, or much: only receivers look at it.
     plenty: Flag,
+    looking: Looking,
 }
 
 impl<T: Weigh> Queue<T> {
@@ -268,6 +270,7 @@ impl<T: Weigh> Queue<T> {
             readable: Flag::default(),
             full: Flag::default(),
             plenty: Flag::default(),
+            looking: Looking::default(),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::measure::cpu_time;
 
 /// What a thread does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// Builds rows and appends them to columns; closes batches.
     Source,
     /// Carries batches from the batcher through the filter to the bus.
@@ -28,7 +28,7 @@ pub(super) enum Step {
 
 impl Step {
     /// All of them, in the order of the way.
-    pub(super) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 5] = [
         Self::Source,
         Self::Lane,
         Self::Filter,
@@ -37,7 +37,7 @@ impl Step {
     ];
 
     /// The case's name.
-    pub(super) const fn case(self) -> &'static str {
+    pub(crate) const fn case(self) -> &'static str {
         match self {
             Self::Source => "cpu-source",
             Self::Lane => "cpu-lane",
@@ -64,14 +64,14 @@ impl Step {
 
 /// CPU times at a moment, or between two.
 #[derive(Clone, Debug)]
-pub(super) struct CpuTimes {
+pub(crate) struct CpuTimes {
     steps: BTreeMap<Step, Duration>,
-    pub(super) process: Duration,
+    pub(crate) process: Duration,
 }
 
 impl CpuTimes {
     /// Reads all threads of this process, and the process.
-    pub(super) fn read() -> anyhow::Result<Self> {
+    pub(crate) fn read() -> anyhow::Result<Self> {
         let mut steps = BTreeMap::new();
         for thread in fs::read_dir("/proc/self/task").context("this process's threads")? {
             let folder = thread?.path();
@@ -95,7 +95,7 @@ impl CpuTimes {
     }
 
     /// What was used since then.
-    pub(super) fn since(&self, before: &Self) -> Self {
+    pub(crate) fn since(&self, before: &Self) -> Self {
         let steps = self.steps.keys().map(|step| {
             let used = self.step(*step).saturating_sub(before.step(*step));
             (*step, used)
@@ -107,13 +107,13 @@ impl CpuTimes {
     }
 
     /// What a step used.
-    pub(super) fn step(&self, step: Step) -> Duration {
+    pub(crate) fn step(&self, step: Step) -> Duration {
         self.steps.get(&step).copied().unwrap_or_default()
     }
 }
 
 /// Bytes of this process that are in memory now.
-pub(super) fn resident_bytes() -> anyhow::Result<u64> {
+pub(crate) fn resident_bytes() -> anyhow::Result<u64> {
     let statm = fs::read_to_string("/proc/self/statm").context("this process's memory")?;
     let pages = statm
         .split_whitespace()

@@ -14,24 +14,34 @@ use weir_sources::{EventSource, SourceContext, SourceError};
 
 use crate::rows;
 
-/// Rows that are handed over at a time, as a source does that reads the system in chunks.
-const CHUNK_ROWS: u64 = 100;
-
 /// What a source emits.
 #[derive(Clone, Copy)]
-pub(super) struct Plan {
-    pub(super) rows: u64,
+pub(crate) struct Plan {
+    pub(crate) rows: u64,
     /// None: as fast as it goes.
-    pub(super) rows_per_second: Option<u64>,
-    /// One row in so many carries the mark that the first rule looks for.
-    pub(super) marked_every: u64,
+    pub(crate) rows_per_second: Option<u64>,
+    /// Rows that are handed over at a time, as a source does that reads the system in chunks.
+    pub(crate) chunk_rows: u64,
+    /// One row in so many carries the mark in its name, and when it was built as its start time.
+    pub(crate) marked_every: u64,
 }
 
 impl Plan {
     /// How many rows carry the mark.
-    pub(super) const fn marked(&self) -> u64 {
+    pub(crate) const fn marked(&self) -> u64 {
         self.rows.div_ceil(self.marked_every)
     }
+
+    /// How long it takes; zero if it goes as fast as it can.
+    pub(crate) fn time(&self) -> Duration {
+        self.rows_per_second
+            .map_or(Duration::ZERO, |rate| due(self.rows, rate))
+    }
+}
+
+/// When so many rows have been emitted at that rate.
+const fn due(rows: u64, rows_per_second: u64) -> Duration {
+    Duration::from_nanos(rows.saturating_mul(1_000_000_000) / rows_per_second)
 }
 
 /// Where the source stands.
@@ -43,13 +53,13 @@ enum Stage {
 }
 
 /// Emits what its plan says.
-pub(super) struct BenchSource {
+pub(crate) struct BenchSource {
     plan: Plan,
     stage: watch::Sender<Stage>,
 }
 
 impl BenchSource {
-    pub(super) fn new(plan: Plan) -> Self {
+    pub(crate) fn new(plan: Plan) -> Self {
         Self {
             plan,
             stage: watch::Sender::new(Stage::Starting),
@@ -57,12 +67,12 @@ impl BenchSource {
     }
 
     /// Returns when it could begin.
-    pub(super) async fn wait_ready(&self) {
+    pub(crate) async fn wait_ready(&self) {
         self.wait(Stage::Ready).await;
     }
 
     /// Lets it begin.
-    pub(super) fn go(&self) {
+    pub(crate) fn go(&self) {
         self.stage.send_replace(Stage::Going);
     }
 
@@ -110,10 +120,9 @@ impl EventSource for BenchSource {
         let mut sent = 0;
         while sent < self.plan.rows && !context.is_stopping() {
             if let Some(rows_per_second) = self.plan.rows_per_second {
-                let due = Duration::from_nanos(sent * 1_000_000_000 / rows_per_second);
-                tokio::time::sleep_until(started + due).await;
+                tokio::time::sleep_until(started + due(sent, rows_per_second)).await;
             }
-            let count = CHUNK_ROWS.min(self.plan.rows - sent);
+            let count = self.plan.chunk_rows.min(self.plan.rows - sent);
             self.build(&mut chunk, sent, count);
             match context.emitter().emit_all(&chunk).await {
                 Emit::Accepted | Emit::Wait => sent += count,
