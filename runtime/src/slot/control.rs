@@ -366,6 +366,7 @@ impl<D: Duty> Control<D> {
         statistics.on_probation = state.before.is_some();
         drop(state);
         statistics.queue = self.duty.counts();
+        statistics.requests_cut = self.duty.cut();
         statistics
     }
 }
