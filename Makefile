@@ -7,7 +7,7 @@ DENY := $(TOOLS)/bin/cargo-deny
 DENY_VERSION := 0.20.2
 FUZZ := $(TOOLS)/bin/cargo-fuzz
 FUZZ_VERSION := 0.13.2
-FUZZ_TARGETS := frame header batch
+FUZZ_TARGETS := bus/frame bus/header bus/batch runtime/answer runtime/component
 FUZZ_SECONDS ?= 60
 
 .PHONY: help run build test check fmt clippy doc deny unit guests fuzz bench bench-peers clean target python
@@ -33,6 +33,7 @@ fmt: ## the code is formatted
 	$(CARGO) fmt --all --check
 	cd guests && $(CARGO) fmt --all --check
 	cd bus/fuzz && $(CARGO) fmt --all --check
+	cd runtime/fuzz && $(CARGO) fmt --all --check
 
 clippy: target ## no warning of the workspace's lints
 	$(CARGO) clippy --release --workspace --all-targets --locked -- -D warnings
@@ -63,14 +64,17 @@ $(FUZZ):
 	$(CARGO) install cargo-fuzz --version $(FUZZ_VERSION) --locked --root $(TOOLS)
 
 # No sanitizer: those need a nightly compiler, and there is no unsafe code here for them to watch. What
-# is found on the way stays in the target folder; what fails is kept in `bus/fuzz/artifacts`. cargo-fuzz
-# knows no --locked: whether the lock fits is asked before.
-fuzz: $(FUZZ) ## each fuzz target of the bus for FUZZ_SECONDS
-	@$(CARGO) metadata --locked --format-version 1 --manifest-path bus/fuzz/Cargo.toml > /dev/null
+# is found on the way stays in the target folder; what fails is kept in the crate's `fuzz/artifacts`. cargo-fuzz
+# knows no --locked: whether the locks fit is asked before.
+fuzz: $(FUZZ) ## each fuzz target for FUZZ_SECONDS
+	@for crate in $(sort $(dir $(FUZZ_TARGETS))); do \
+	  $(CARGO) metadata --locked --format-version 1 --manifest-path $${crate}fuzz/Cargo.toml > /dev/null || exit 1; \
+	done
 	@for target in $(FUZZ_TARGETS); do \
-	  mkdir -p target/fuzz/corpus/$$target; \
-	  $(FUZZ) run --fuzz-dir bus/fuzz --target-dir target/fuzz -s none $$target \
-	    target/fuzz/corpus/$$target bus/fuzz/seeds/$$target \
+	  crate=$${target%/*} name=$${target#*/}; \
+	  mkdir -p target/fuzz/corpus/$$name; \
+	  $(FUZZ) run --fuzz-dir $$crate/fuzz --target-dir target/fuzz -s none $$name \
+	    target/fuzz/corpus/$$name $$crate/fuzz/seeds/$$name \
 	    -- -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 -verbosity=0 || exit 1; \
 	done
 

@@ -13,10 +13,11 @@ const BINARY_VARIABLE: &str = "TESTED_WEIR_BINARY";
 /// What guests are built for.
 const GUEST_TARGET: &str = "wasm32-wasip2";
 /// The packages of hostile components, in `guests/hostile/`.
-pub const HOSTILE_PACKAGES: [&str; 6] = [
+pub const HOSTILE_PACKAGES: [&str; 7] = [
     "filter",
     "trigger",
     "stage",
+    "memory",
     "plain",
     "sockets",
     "two-worlds",

@@ -240,6 +240,12 @@ pub fn sandbox(
 }
 
 impl Rig {
+    /// Where its own components lie.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Feeds one batch.
     pub fn send(&self, rows: Vec<ProcessEvent>) {
         self.feed.send(rows);

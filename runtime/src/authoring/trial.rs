@@ -249,7 +249,8 @@ impl Trial {
                 Outcome::Answer(answer) => {
                     let counted = self.source.commit(&mut instance);
                     for (name, amount) in self.wants.counters.iter().zip(counted) {
-                        *self.report.counters.entry(name.clone()).or_default() += amount;
+                        let sum = self.report.counters.entry(name.clone()).or_default();
+                        *sum = sum.saturating_add(*amount);
                     }
                     self.instance = Some(instance);
                     return Answered::Answer(answer);

@@ -1,12 +1,15 @@
 //! What guests answer, in the runtime's own types, checked against the batch that it is about.
 
+mod fits;
+
 use weir_bus::Selection;
-use weir_bus::batch::SelectError;
 
 use super::bindings::batches::EvalError;
 use super::bindings::{filter, stage, trigger};
-use super::fault::{Fault, FaultReason};
+use super::fault::{Fault, FaultReason, words};
 use super::limits::{Armed, Limit};
+pub(super) use fits::{Bounds, Unfit, findings_fit, selection_fits, verdicts_fit};
+pub use fits::{Finding, Firing, Severity, Undecided, Verdicts};
 
 /// How a call ended.
 #[derive(Clone, Debug)]
@@ -19,81 +22,6 @@ pub enum Outcome<T> {
     Reject(String),
     /// It did not end in an answer.
     Fault(Box<Fault>),
-}
-
-/// A row that fires.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Firing {
-    /// The row's number; within the batch.
-    pub row: u32,
-    /// The rule's place in the list that `init` gave; there is such a rule.
-    pub rule: u32,
-    /// What the guest says of it.
-    pub message: Option<String>,
-}
-
-/// A row that a rule could not decide.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Undecided {
-    /// The row's number; within the batch.
-    pub row: u32,
-    /// The rule's place; there is such a rule.
-    pub rule: u32,
-    /// The part of the rule that it was.
-    pub part: String,
-    /// Why.
-    pub reason: String,
-}
-
-/// What a trigger says of a batch; what it doesn't name, it decided with no.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Verdicts {
-    /// Rows that fire.
-    pub firings: Vec<Firing>,
-    /// Rows without a verdict.
-    pub undecided: Vec<Undecided>,
-}
-
-/// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Severity {
-    /// Good to know.
-    Info,
-    /// Odd.
-    Low,
-    /// Worth a look.
-    Medium,
-    /// Worth a look now.
-    High,
-    /// Worth waking somebody.
-    Critical,
-}
-
-impl Severity {
-    /// The severity's name.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-            Self::Critical => "critical",
-        }
-    }
-}
-
-/// What a stage found.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Finding {
-    /// How bad it is.
-    pub severity: Severity,
-    /// One line for a person.
-    pub title: String,
-    /// What it is about.
-    pub subject: String,
-    /// What it rests on, by name.
-    pub evidence: Vec<(String, String)>,
 }
 
 impl From<&Finding> for stage::Finding {
@@ -138,6 +66,27 @@ pub struct Cause {
     pub metadata: Vec<(String, String)>,
 }
 
+impl Cause {
+    /// What its texts take while it waits.
+    pub(crate) fn bytes(&self) -> u64 {
+        let optional = [&self.message, &self.parent_id].into_iter().flatten();
+        let metadata = self.metadata.iter().flat_map(|(name, value)| [name, value]);
+        [
+            &self.request_id,
+            &self.trigger,
+            &self.rule,
+            &self.priority,
+            &self.correlation_id,
+            &self.root_id,
+        ]
+        .into_iter()
+        .chain(optional)
+        .chain(metadata)
+        .map(|text| text.len() as u64)
+        .sum()
+    }
+}
+
 impl From<&Cause> for stage::TriggerRequest {
     fn from(cause: &Cause) -> Self {
         let cause = cause.clone();
@@ -163,16 +112,39 @@ pub(super) fn outcome<G, T>(
     check: impl FnOnce(G) -> Result<T, Fault>,
 ) -> Outcome<T> {
     if let Err(EvalError::Retry(why) | EvalError::Reject(why) | EvalError::Fatal(why)) = &answer
-        && let Err(fault) = (Size { limits, bytes: 0 }).add(why.len())
+        && let Err(unfit) = bounds(limits, 0).text_fits(why)
     {
-        return Outcome::Fault(Box::new(fault));
+        return Outcome::Fault(Box::new(unfit.into()));
     }
     match answer.map(check) {
         Ok(Ok(answer)) => Outcome::Answer(answer),
         Ok(Err(fault)) => Outcome::Fault(Box::new(fault)),
-        Err(EvalError::Retry(why)) => Outcome::Retry(why),
-        Err(EvalError::Reject(why)) => Outcome::Reject(why),
-        Err(EvalError::Fatal(why)) => Outcome::Fault(Box::new(Fault::of(FaultReason::Fatal, why))),
+        Err(EvalError::Retry(why)) => Outcome::Retry(words(&why)),
+        Err(EvalError::Reject(why)) => Outcome::Reject(words(&why)),
+        Err(EvalError::Fatal(why)) => {
+            Outcome::Fault(Box::new(Fault::of(FaultReason::Fatal, words(&why))))
+        }
+    }
+}
+
+impl From<Unfit> for Fault {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Large(message) => Self::of(FaultReason::Output, message),
+            Unfit::Invalid(message) => Self::of(FaultReason::InvalidOutput, message),
+        }
+    }
+}
+
+/// How large an answer over that many rows may be. A check that is switched off lets all pass.
+fn bounds(limits: &Armed, rows: usize) -> Bounds {
+    let is_bounded = limits.holds(Limit::OutputSize);
+    let or_off = |most| if is_bounded { most } else { usize::MAX };
+    Bounds {
+        rows,
+        entries_max: or_off(limits.output_rows(rows)),
+        bytes_max: or_off(limits.output_bytes_max),
+        must_fit: limits.holds(Limit::OutputFit),
     }
 }
 
@@ -181,69 +153,14 @@ pub(super) fn selection(
     rows: usize,
     answer: filter::Selection,
 ) -> Result<Selection, Fault> {
-    let mut size = Size { limits, bytes: 0 };
-    match &answer {
-        filter::Selection::All | filter::Selection::None => {}
-        filter::Selection::Rows(list) => size.add(size_of_val(list.as_slice()))?,
-        filter::Selection::Mask(mask) => size.add(mask.len())?,
-    }
     let selection = match answer {
-        filter::Selection::All => return Ok(Selection::All),
-        filter::Selection::None => return Ok(Selection::None),
+        filter::Selection::All => Selection::All,
+        filter::Selection::None => Selection::None,
         filter::Selection::Rows(list) => Selection::Rows(list),
         filter::Selection::Mask(mask) => Selection::Mask(mask),
     };
-    match selection.count(rows) {
-        Err(error) if limits.holds(Limit::OutputFit) => Err(does_not_fit(&error)),
-        _ => Ok(selection),
-    }
-}
-
-fn does_not_fit(error: &SelectError) -> Fault {
-    Fault::of(
-        FaultReason::InvalidOutput,
-        format!("the selection does not fit its batch: {error}"),
-    )
-}
-
-/// Adds up an answer's size. Named attack: an answer that is small for the guest to give and
-/// large for everybody who has to carry it.
-struct Size<'a> {
-    limits: &'a Armed,
-    bytes: usize,
-}
-
-impl Size<'_> {
-    fn entries(&self, entries: usize, rows: usize) -> Result<(), Fault> {
-        let most = self.limits.output_rows(rows);
-        if entries > most && self.limits.holds(Limit::OutputSize) {
-            return Err(Fault::of(
-                FaultReason::Output,
-                format!(
-                    "an answer of {entries} entries for {rows} rows, and it may have {most} (limits.output_rows_factor)"
-                ),
-            ));
-        }
-        Ok(())
-    }
-
-    fn text(&mut self, text: &str) -> Result<(), Fault> {
-        self.add(text.len())
-    }
-
-    fn add(&mut self, bytes: usize) -> Result<(), Fault> {
-        self.bytes = self.bytes.saturating_add(bytes);
-        if self.bytes > self.limits.output_bytes_max && self.limits.holds(Limit::OutputSize) {
-            return Err(Fault::of(
-                FaultReason::Output,
-                format!(
-                    "an answer of more than {} bytes (limits.output_bytes_max)",
-                    self.limits.output_bytes_max
-                ),
-            ));
-        }
-        Ok(())
-    }
+    selection_fits(&bounds(limits, rows), &selection)?;
+    Ok(selection)
 }
 
 pub(super) fn verdicts(
@@ -252,43 +169,22 @@ pub(super) fn verdicts(
     rules: usize,
     answer: trigger::Verdicts,
 ) -> Result<Verdicts, Fault> {
-    let mut size = Size { limits, bytes: 0 };
-    size.entries(
-        answer.firings.len().saturating_add(answer.undecided.len()),
-        rows,
-    )?;
-    let fits = |row: u32, rule: u32| {
-        let row_fits = usize::try_from(row).is_ok_and(|row| row < rows);
-        let rule_fits = usize::try_from(rule).is_ok_and(|rule| rule < rules);
-        if (row_fits && rule_fits) || !limits.holds(Limit::OutputFit) {
-            return Ok(());
-        }
-        Err(Fault::of(
-            FaultReason::InvalidOutput,
-            format!("rule {rule} on row {row}: there are {rules} rules and {rows} rows, from 0"),
-        ))
+    let firings = answer.firings.into_iter().map(|firing| Firing {
+        row: firing.row,
+        rule: firing.rule,
+        message: firing.message,
+    });
+    let undecided = answer.undecided.into_iter().map(|row| Undecided {
+        row: row.row,
+        rule: row.rule,
+        part: row.part,
+        reason: row.reason,
+    });
+    let verdicts = Verdicts {
+        firings: firings.collect(),
+        undecided: undecided.collect(),
     };
-    let mut verdicts = Verdicts::default();
-    for firing in answer.firings {
-        fits(firing.row, firing.rule)?;
-        size.text(firing.message.as_deref().unwrap_or_default())?;
-        verdicts.firings.push(Firing {
-            row: firing.row,
-            rule: firing.rule,
-            message: firing.message,
-        });
-    }
-    for row in answer.undecided {
-        fits(row.row, row.rule)?;
-        size.text(&row.part)?;
-        size.text(&row.reason)?;
-        verdicts.undecided.push(Undecided {
-            row: row.row,
-            rule: row.rule,
-            part: row.part,
-            reason: row.reason,
-        });
-    }
+    verdicts_fit(&bounds(limits, rows), rules, &verdicts)?;
     Ok(verdicts)
 }
 
@@ -297,28 +193,19 @@ pub(super) fn findings(
     rows: usize,
     answer: stage::StageOutput,
 ) -> Result<Vec<Finding>, Fault> {
-    let mut size = Size { limits, bytes: 0 };
-    size.entries(answer.findings.len(), rows)?;
-    let mut findings = Vec::with_capacity(answer.findings.len());
-    for finding in answer.findings {
-        size.text(&finding.title)?;
-        size.text(&finding.subject)?;
-        for (name, value) in &finding.evidence {
-            size.text(name)?;
-            size.text(value)?;
-        }
-        findings.push(Finding {
-            severity: match finding.severity {
-                stage::Severity::Info => Severity::Info,
-                stage::Severity::Low => Severity::Low,
-                stage::Severity::Medium => Severity::Medium,
-                stage::Severity::High => Severity::High,
-                stage::Severity::Critical => Severity::Critical,
-            },
-            title: finding.title,
-            subject: finding.subject,
-            evidence: finding.evidence,
-        });
-    }
+    let findings = answer.findings.into_iter().map(|finding| Finding {
+        severity: match finding.severity {
+            stage::Severity::Info => Severity::Info,
+            stage::Severity::Low => Severity::Low,
+            stage::Severity::Medium => Severity::Medium,
+            stage::Severity::High => Severity::High,
+            stage::Severity::Critical => Severity::Critical,
+        },
+        title: finding.title,
+        subject: finding.subject,
+        evidence: finding.evidence,
+    });
+    let findings: Vec<Finding> = findings.collect();
+    findings_fit(&bounds(limits, rows), &findings)?;
     Ok(findings)
 }

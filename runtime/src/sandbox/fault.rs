@@ -3,9 +3,23 @@
 //! A guest's error (it answered `reject`), a guest's fault and a host's error are three things;
 //! this is the second.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
+
+use crate::printable::one_line;
+
+/// What is kept of a text that a guest says of itself: why it has no verdict, why it refuses its
+/// settings.
+const WORDS_BYTES_MAX: usize = 4 << 10;
+/// What is kept of a frame's name.
+const FRAME_BYTES_MAX: usize = 512;
+
+/// What a guest says, as it may be told to people. Named attack: words of megabytes, or such as a
+/// terminal would obey, that go past the log's gate because they come as an error.
+pub(super) fn words(text: &str) -> String {
+    one_line(text, WORDS_BYTES_MAX)
+}
 
 /// Why a call did not end in an answer: one for every limit, and for every way to break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -158,6 +172,8 @@ pub(super) fn refuse(reason: FaultReason, message: impl Into<String>) -> wasmtim
 /// What wasmtime says when a guest passes the host more bytes than one call may; the type that
 /// says it is private there.
 const HOSTCALL_FUEL_TEXT: &str = "fuel allocated for hostcalls has been exhausted";
+/// What it says when a guest makes more handles of its own than its store may have.
+const STORE_HANDLES_TEXT: &str = "store handle limit exceeded";
 
 /// What was refused during the call, by the limiter, which can't end it.
 #[derive(Clone, Debug, Default)]
@@ -197,6 +213,10 @@ fn reason_of(error: &wasmtime::Error, refused: &Refused, limits: &str) -> (Fault
         let message = format!("passed the host more bytes than one call may ({limits})");
         return (FaultReason::HostBytes, message);
     }
+    if root.contains(STORE_HANDLES_TEXT) {
+        let message = format!("made as many handles as it may ({limits})");
+        return (FaultReason::Handles, message);
+    }
     match error.downcast_ref::<wasmtime::Trap>() {
         Some(wasmtime::Trap::OutOfFuel) => {
             (FaultReason::Fuel, format!("used all its fuel ({limits})"))
@@ -210,7 +230,7 @@ fn reason_of(error: &wasmtime::Error, refused: &Refused, limits: &str) -> (Fault
         ),
         // A refused allocation usually ends in a trap of the guest's own: the refusal is the story.
         Some(_) | None => refused.0.clone().map_or_else(
-            || (FaultReason::Trap, root),
+            || (FaultReason::Trap, words(&root)),
             |refusal| (refusal.reason, refusal.message),
         ),
     }
@@ -228,7 +248,45 @@ fn frames(backtrace: &wasmtime::WasmBacktrace) -> Vec<String> {
         .collect()
 }
 
-/// Function names come mangled; the frame's symbols would need debug info.
+/// Function names come mangled; the frame's symbols would need debug info. Named attack: names are the
+/// module's own, of any length and of any characters, and a short one can unfold to a megabyte.
 fn readable(name: &str) -> String {
-    rustc_demangle::demangle(name).to_string()
+    let mut beginning = Beginning(String::new());
+    // What doesn't fit any more is what is to be left out.
+    let _ = write!(beginning, "{}", rustc_demangle::demangle(name));
+    one_line(&beginning.0, FRAME_BYTES_MAX)
+}
+
+/// Takes a text until it is longer than a frame's name may be, and then no more.
+struct Beginning(String);
+
+impl fmt::Write for Beginning {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let left = FRAME_BYTES_MAX.saturating_sub(self.0.len());
+        let end = text.floor_char_boundary(left.saturating_add(1));
+        self.0.push_str(text.get(..end).unwrap_or_default());
+        if self.0.len() > FRAME_BYTES_MAX {
+            return Err(fmt::Error);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_guest_says_of_itself_is_one_short_line() {
+        let long = format!("\u{1b}[2J\n{}", "x".repeat(100 << 10));
+        for (told, most) in [
+            (words(&long), WORDS_BYTES_MAX),
+            (readable(&long), FRAME_BYTES_MAX),
+        ] {
+            assert!(told.starts_with("\\u{1b}[2J\\nxxx"), "{told}");
+            assert!(told.len() <= most + "…".len(), "{}", told.len());
+            assert!(told.ends_with('…'));
+        }
+        assert_eq!(readable("_ZN4weir4keepE"), "weir::keep");
+    }
 }

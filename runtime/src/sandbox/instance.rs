@@ -15,11 +15,15 @@ use super::bindings::batches::EvalError;
 use super::bindings::{filter, lifecycle, snapshots, stage, trigger};
 use super::call::{arm, fault, guarded};
 use super::engine::TickerHandle;
-use super::fault::{Fault, FaultReason, refuse};
+use super::fault::{Fault, FaultReason, refuse, words};
 use super::host::batches::{Batch, event_time};
 use super::host::{Effects, GuestState};
 use super::limits::{Armed, Limit};
 use super::wants::{self, Wants};
+use crate::printable::one_line;
+
+/// What is kept of a guest's own name and version.
+const DESCRIPTION_BYTES_MAX: usize = 128;
 
 /// The exports of the world that the component is.
 pub(super) enum Exports {
@@ -132,7 +136,10 @@ impl Instance {
         let description = self.call(Timestamp::default(), 0, |store, guest, _| {
             guest.call_describe(store)
         })?;
-        Ok((description.name, description.version))
+        // Named attack: a name of megabytes, or one that a terminal obeys. Whether it is true nobody
+        // knows: a module is known by its digest.
+        let told = |text: &str| one_line(text, DESCRIPTION_BYTES_MAX);
+        Ok((told(&description.name), told(&description.version)))
     }
 
     /// Hands the guest its settings; the inner error is what the operator sees.
@@ -144,6 +151,7 @@ impl Instance {
             let is_trigger = matches!(self.exports, Exports::Trigger(_));
             wants::check(wants, is_trigger)
         });
+        let wants = wants.map_err(|why| words(&why));
         if let Ok(wants) = &wants {
             self.rules = wants.rules.len();
             let state = self.store.data_mut();
@@ -157,6 +165,7 @@ impl Instance {
         self.call(Timestamp::default(), 0, |store, guest, _| {
             guest.call_self_test(store)
         })
+        .map(|answer| answer.map_err(|why| words(&why)))
     }
 
     /// Whether the guest's memory can be taken and put back.
@@ -200,6 +209,7 @@ impl Instance {
         self.within(time_max, |store, guest| {
             guest.call_restore(store, memory.version, &memory.state)
         })
+        .map(|answer| answer.map_err(|why| words(&why)))
     }
 
     /// A call to the guest's snapshots that may take so much CPU time.

@@ -13,6 +13,8 @@ mod compile;
 mod cpu_clock;
 mod engine;
 mod fault;
+#[cfg(test)]
+mod fuzzing;
 mod host;
 mod inspect_component;
 mod instance;

@@ -136,6 +136,12 @@ impl Mould {
         let mut store = Store::new(self.pre.engine(), state);
         store.limiter(|state| &mut state.limiter);
         store.epoch_deadline_callback(tick);
+        if self.limits.holds(Limit::Handles) {
+            // Named attack: `resource.new` of a type of the guest's own makes handles in tables of the
+            // host's, without a host call. A handle that is passed counts twice while it is lent.
+            let most = self.limits.handles_max.saturating_add(WASI_HANDLES);
+            store.set_max_component_handles(most.saturating_mul(2));
+        }
         if self.limits.holds(Limit::HostBytes) && self.limits.holds(Limit::OutputSize) {
             store.set_hostcall_fuel(self.limits.host_bytes_call_max);
         }

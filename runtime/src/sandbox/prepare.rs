@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wasmtime::component::{Component, Linker};
 
 use super::compile::CompileError;
-use super::fault::Fault;
+use super::fault::{Fault, words};
 use super::host::{self, LogGate};
 use super::inspect_component::{self, Shape, ShapeError, World};
 use super::instance::Instance;
@@ -311,7 +311,7 @@ impl Sandbox {
     ) -> Result<Mould, PrepareError> {
         let link = |error: wasmtime::Error| PrepareError::Link {
             module: module.name.clone(),
-            message: format!("{error:#}"),
+            message: words(&format!("{error:#}")),
         };
         let mut linker = Linker::new(&self.engine);
         let limits = Armed::new(order.limits.clone());

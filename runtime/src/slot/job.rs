@@ -353,7 +353,9 @@ fn commit(statistics: &mut SlotStatistics, generation: &mut Generation) {
     let counted = generation.source.commit(instance);
     for (name, amount) in generation.counters.iter().zip(counted) {
         if *amount > 0 {
-            *statistics.counters.entry(name.clone()).or_default() += amount;
+            // Named attack: amounts that add up to more than there are numbers.
+            let sum = statistics.counters.entry(name.clone()).or_default();
+            *sum = sum.saturating_add(*amount);
         }
     }
 }

@@ -6,6 +6,7 @@
 //! two batches, never within one.
 
 mod aftermath;
+mod cascade;
 mod comparison;
 mod control;
 mod costs;
@@ -127,6 +128,10 @@ pub trait Duty: Send + Sync + 'static {
     fn settle(&self, job: &Self::Job, settled: Settled<Self::Answer>, generation: u64);
     /// The counts of the queue that jobs come from.
     fn counts(&self) -> QueueCounts;
+    /// Effects of answers that went no further, as their cascade had become too deep.
+    fn cut(&self) -> u64 {
+        0
+    }
 }
 
 /// What a queue delivered, for those whom a gap tells nothing.

@@ -44,7 +44,8 @@ impl Weigh for StageJob {
     }
 
     fn bytes(&self) -> u64 {
-        self.event().bytes() as u64
+        // Named attack: requests about a small row with a message of megabytes.
+        (self.event().bytes() as u64).saturating_add(self.cause().bytes())
     }
 }
 
@@ -199,5 +200,34 @@ impl Duty for StageDuty {
 
     fn counts(&self) -> QueueCounts {
         self.queue.counts()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_bus::event::ProcessEvent;
+
+    #[test]
+    fn a_request_weighs_what_it_says_too() {
+        let event = CollectionEvent::from(ProcessEvent::default());
+        let topic = weir_bus::topic::of_event(Kind::Process, "test");
+        let batch = Batch::of_events(topic, "test", 0, &[event]).expect("a batch");
+        let cause = |message: Option<String>| Cause {
+            request_id: "id".to_owned(),
+            trigger: "trigger".to_owned(),
+            rule: String::new(),
+            priority: String::new(),
+            message,
+            correlation_id: String::new(),
+            parent_id: None,
+            root_id: String::new(),
+            depth: 0,
+            metadata: Vec::new(),
+        };
+        let weight = |message| StageJob::new(batch.clone(), cause(message)).bytes();
+        assert_eq!(weight(None), batch.bytes() as u64 + 9);
+        let megabyte = "x".repeat(1 << 20);
+        assert_eq!(weight(Some(megabyte)), weight(None) + (1 << 20));
     }
 }

@@ -2,6 +2,7 @@
 //! go to the stages and, as events, to the bus.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use weir_bus::batch::Batch;
@@ -9,6 +10,7 @@ use weir_bus::event::{ProcessColumns, TriggerEvent};
 use weir_bus::pubsub::{Delivery, EventBus, PublisherId, QueueCounts, Recv, Subscriber};
 use weir_bus::{CollectionEvent, Selection, Timestamp, Topic};
 
+use super::cascade::Place;
 use super::comparison::fingerprint;
 use super::stage::{StageJob, StageRouter};
 use super::{Duty, Settled};
@@ -31,6 +33,8 @@ pub struct TriggerDuty {
     publisher: PublisherId,
     stages: Arc<StageRouter>,
     missed: Mutex<Option<u64>>,
+    /// Firings that went no further: their cascade had become too deep.
+    cut: AtomicU64,
 }
 
 impl TriggerDuty {
@@ -51,6 +55,7 @@ impl TriggerDuty {
             publisher,
             stages,
             missed: Mutex::new(Some(0)),
+            cut: AtomicU64::new(0),
         }
     }
 
@@ -58,18 +63,22 @@ impl TriggerDuty {
         self.missed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn request(&self, batch: &Batch, firing: &Firing) -> TriggerEvent {
+    /// None if it would go too deep.
+    fn request(&self, batch: &Batch, firing: &Firing) -> Option<TriggerEvent> {
         let rules = Arc::clone(&self.rules.lock().unwrap_or_else(PoisonError::into_inner));
         let rule = usize::try_from(firing.rule)
             .ok()
             .and_then(|rule| rules.get(rule));
         let row = usize::try_from(firing.row).unwrap_or(usize::MAX);
         let request_id = new_id();
+        let place = Place::behind(batch, row, &request_id)?;
         let process = ProcessColumns::of(batch).and_then(|columns| columns.row(row));
-        TriggerEvent {
+        Some(TriggerEvent {
             timestamp: Timestamp::now(),
-            correlation_id: request_id.clone(),
-            root_id: request_id.clone(),
+            correlation_id: place.correlation_id,
+            parent_id: place.parent_id,
+            root_id: place.root_id,
+            depth: place.depth,
             request_id,
             trigger: self.slot.clone(),
             rule: rule.map(|rule| rule.name.clone()).unwrap_or_default(),
@@ -84,11 +93,14 @@ impl TriggerDuty {
                 .map(|text| format!("message={text}"))
                 .collect(),
             ..TriggerEvent::default()
-        }
+        })
     }
 
     fn fire(&self, batch: &Batch, firing: &Firing) {
-        let request = self.request(batch, firing);
+        let Some(request) = self.request(batch, firing) else {
+            self.cut.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
         let Ok(event) = batch.select(&Selection::Rows(vec![firing.row])) else {
             return;
         };
@@ -99,7 +111,7 @@ impl TriggerDuty {
             priority: request.priority.clone(),
             message: firing.message.clone(),
             correlation_id: request.correlation_id.clone(),
-            parent_id: None,
+            parent_id: request.parent_id.clone(),
             root_id: request.root_id.clone(),
             depth: request.depth,
             metadata: Vec::new(),
@@ -228,5 +240,9 @@ impl Duty for TriggerDuty {
 
     fn counts(&self) -> QueueCounts {
         self.subscriber.counts()
+    }
+
+    fn cut(&self) -> u64 {
+        self.cut.load(Ordering::Relaxed)
     }
 }

@@ -11,6 +11,7 @@ mod leave;
 mod memory;
 mod peek;
 mod plan;
+mod secret;
 mod stack;
 mod wait;
 
@@ -26,6 +27,7 @@ pub const BEHAVIOURS: &[(&str, Behaviour)] = &[
     ("burn-fuel", burn::fuel),
     ("exit", leave::exit),
     ("exit-0", leave::exit_with_success),
+    ("grow-at-once", memory::grow_at_once),
     ("grow-memory", memory::grow),
     ("hold-memory", memory::hold),
     ("huge-log", flood::one_huge_line),
@@ -38,7 +40,13 @@ pub const BEHAVIOURS: &[(&str, Behaviour)] = &[
     ("many-log-calls", calls::log_often),
     ("panic", leave::panic),
     ("peek", peek::peek),
+    ("poll-many", calls::poll_many),
+    ("poll-often", calls::poll_often),
     ("random-and-clocks", peek::random_and_clocks),
+    ("random-huge", calls::random_huge),
+    ("random-often", calls::random_often),
+    ("secret", secret::look_and_leave),
+    ("secret-then-trap", secret::look_leave_and_trap),
     ("sleep", wait::sleep),
     ("stack-overflow", stack::overflow),
     ("stderr-then-trap", leave::stderr_then_trap),

@@ -20,6 +20,15 @@ pub(crate) fn grow(_: u64) {
     while core::arch::wasm32::memory_grow(0, PIECE_BYTES / (64 << 10)) != usize::MAX {}
 }
 
+/// Asks for `amount` bytes of memory at once, and lives with the answer.
+pub(crate) fn grow_at_once(amount: u64) {
+    let pages = usize::try_from(amount).unwrap_or(usize::MAX) / (64 << 10);
+    #[cfg(target_arch = "wasm32")]
+    core::arch::wasm32::memory_grow(0, pages);
+    #[cfg(not(target_arch = "wasm32"))]
+    black_box(pages);
+}
+
 thread_local! {
     static HELD: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }

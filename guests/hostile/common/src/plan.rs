@@ -19,6 +19,9 @@ pub struct Settings {
     /// At every so manieth batch; at the others it answers as a good guest does.
     #[serde(default = "always")]
     pub every: u64,
+    /// Only after so many batches, at which it answers as a good guest does.
+    #[serde(default)]
+    pub after: u64,
     /// Only at batches with a row whose `name` is this.
     #[serde(default)]
     pub name: Option<String>,
@@ -39,6 +42,10 @@ pub enum At {
     Init,
     /// `self-test`.
     SelfTest,
+    /// `snapshot`.
+    Snapshot,
+    /// `restore`.
+    Restore,
     /// `keep`, `evaluate` or `analyze`.
     #[default]
     Call,
@@ -85,10 +92,20 @@ impl Plan {
     /// The batch has no column `name`.
     pub fn is_due(&mut self, batch: &Batch<'_>) -> Result<bool, EvalError> {
         self.batches += 1;
-        if self.settings.at != At::Call || !self.batches.is_multiple_of(self.settings.every.max(1))
-        {
+        let is_turn = self.batches > self.settings.after
+            && self.batches.is_multiple_of(self.settings.every.max(1));
+        if self.settings.at != At::Call || !is_turn {
             return Ok(false);
         }
+        self.has_name(batch)
+    }
+
+    /// Whether the batch has a row of one of the names that the settings say; where they say none,
+    /// any batch has.
+    ///
+    /// # Errors
+    /// The batch has no column `name`.
+    pub fn has_name(&self, batch: &Batch<'_>) -> Result<bool, EvalError> {
         let asked: Vec<&str> = self
             .settings
             .name

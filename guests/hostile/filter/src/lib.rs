@@ -19,6 +19,9 @@ const BEHAVIOURS: &[(&str, Behaviour)] = &[
     ("fatal", |_, _| {
         Err(EvalError::Fatal("it is broken".to_owned()))
     }),
+    ("fatal-words", |_, amount| {
+        Err(EvalError::Fatal(words(amount)))
+    }),
     ("mask-bits-past-the-end", selections::mask_bits_past_the_end),
     ("mask-too-long", selections::mask_too_long),
     ("mask-too-short", selections::mask_too_short),
@@ -37,10 +40,18 @@ const BEHAVIOURS: &[(&str, Behaviour)] = &[
 /// What is wrong in what `init` answers, by name.
 const WANTS: &[&str] = &[
     "init-error",
+    "init-error-words",
     "wants-nothing",
     "wants-unknown-column",
     "wants-unknown-kind",
+    "wants-words",
 ];
+
+/// What a terminal would obey, and `amount` bytes more.
+fn words(amount: u64) -> String {
+    let more = usize::try_from(amount).unwrap_or(usize::MAX);
+    format!("\u{1b}[2Jcleared\nforged: line{}", "x".repeat(more))
+}
 
 struct Hostile {
     plan: Plan,
@@ -60,6 +71,9 @@ impl Guest for Hostile {
         if settings.behaviour == "init-error" {
             return Err("settings: this guest wants none".to_owned());
         }
+        if settings.behaviour == "init-error-words" {
+            return Err(words(settings.amount));
+        }
         Ok(Self {
             plan: Plan::new(settings, &known)?,
             retried: false,
@@ -71,6 +85,7 @@ impl Guest for Hostile {
             "wants-nothing" => Wants::default(),
             "wants-unknown-column" => Wants::of("process", &["pid", "shoe_size"]),
             "wants-unknown-kind" => Wants::of("weather", &["wind"]),
+            "wants-words" => Wants::of(&words(self.plan.settings.amount), &["pid"]),
             _ => Wants::of("process", &["pid", "name"]),
         }
     }

@@ -70,3 +70,27 @@ pub(crate) fn huge_evidence(_: &Batch<'_>, amount: u64) -> Result<Vec<Finding>, 
         vec![("text".to_owned(), text)],
     )])
 }
+
+/// Counts as far as there are numbers, twice a call.
+pub(crate) fn count_too_far(event: &Batch<'_>, _: u64) -> Result<Vec<Finding>, EvalError> {
+    host::count(CALLS, u64::MAX);
+    host::count(CALLS, u64::MAX);
+    find(event, 0)
+}
+
+/// Asks for processes of times that never were, and that no clock can show.
+pub(crate) fn inspect_absurd(event: &Batch<'_>, _: u64) -> Result<Vec<Finding>, EvalError> {
+    let times = [i64::MIN, -1, 0, i64::MAX];
+    let seen = times
+        .iter()
+        .filter(|time| host::process(u32::MAX, **time).is_some())
+        .count();
+    host::info(format_args!("seen {seen} of {}", times.len()));
+    find(event, 0)
+}
+
+/// One finding, with `amount` small pieces of evidence.
+pub(crate) fn much_evidence(_: &Batch<'_>, amount: u64) -> Result<Vec<Finding>, EvalError> {
+    let evidence = (0..amount).map(|number| (number.to_string(), String::new()));
+    Ok(vec![finding("much".to_owned(), evidence.collect())])
+}

@@ -12,12 +12,15 @@ type Behaviour = fn(&Batch<'_>, u64) -> Result<Vec<Finding>, EvalError>;
 const BEHAVIOURS: &[(&str, Behaviour)] = &[
     ("count-in-metrics", findings::count),
     ("evidence-huge", findings::huge_evidence),
+    ("evidence-many", findings::much_evidence),
     ("fatal", |_, _| {
         Err(EvalError::Fatal("it is broken".to_owned()))
     }),
     ("find", findings::find),
     ("findings-too-many", findings::too_many),
     ("inspect-often", findings::inspect_often),
+    ("inspect-absurd", findings::inspect_absurd),
+    ("metrics-overflow", findings::count_too_far),
     ("metrics-then-trap", findings::count_then_trap),
     ("metrics-unknown-counter", findings::unknown_counter),
     ("reject", |_, _| {

@@ -12,6 +12,7 @@ type Behaviour = fn(&Batch<'_>, u64) -> Result<Verdicts, EvalError>;
 /// What only triggers do, by name.
 const BEHAVIOURS: &[(&str, Behaviour)] = &[
     ("count-in-state", store::count),
+    ("echo", verdicts::fire_all),
     ("fatal", |_, _| {
         Err(EvalError::Fatal("it is broken".to_owned()))
     }),
@@ -26,11 +27,14 @@ const BEHAVIOURS: &[(&str, Behaviour)] = &[
     ("retry", |_, _| Err(EvalError::Retry("not now".to_owned()))),
     ("sign-state", store::sign),
     ("state-bytes", store::bytes),
+    ("state-churn", store::churn),
     ("state-keys", store::keys),
+    ("state-peek", store::peek),
     ("state-then-reject", store::count_then_reject),
     ("state-then-trap", store::count_then_trap),
     ("state-value", store::value),
     ("undecided-all", verdicts::undecided_all),
+    ("undecided-huge", verdicts::undecided_huge),
     (
         "undecided-rule-out-of-range",
         verdicts::undecided_rule_out_of_range,
@@ -63,6 +67,8 @@ impl Guest for Hostile {
     fn wants(&self) -> Wants {
         let wants = Wants::of("process", &["pid", "name"]);
         match self.plan.settings.behaviour.as_str() {
+            // Requests: its own don't come back to it, another's do.
+            "echo" => Wants::of("trigger", &["rule"]).rule("seen", Priority::Normal),
             "rules-none" => wants,
             "rules-twice" => wants
                 .rule("seen", Priority::Low)

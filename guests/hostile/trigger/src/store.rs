@@ -79,3 +79,20 @@ pub(crate) fn value(_: &Batch<'_>, amount: u64) -> Result<Verdicts, EvalError> {
     let bytes = vec![1; usize::try_from(amount).unwrap_or(usize::MAX)];
     Ok(until_refused(1, |_| state::set("v", &bytes)))
 }
+
+/// Fills the store with empty values, and then writes one of them again and again: each write looks
+/// through all of them.
+pub(crate) fn churn(_: &Batch<'_>, amount: u64) -> Result<Verdicts, EvalError> {
+    for turn in 0..amount {
+        // What is refused is refused.
+        let _ = state::set(&format!("k{}", turn % 4_096), &[]);
+    }
+    Ok(nothing())
+}
+
+/// Looks for what another slot may have stored; what it sees goes to the log.
+pub(crate) fn peek(_: &Batch<'_>, _: u64) -> Result<Verdicts, EvalError> {
+    let (keys, count) = (state::keys("").len(), state::get(COUNT_KEY).is_some());
+    host::info(format_args!("keys {keys} count {count}"));
+    Ok(nothing())
+}

@@ -106,3 +106,15 @@ pub(crate) fn undecided_too_many(_: &Batch<'_>, amount: u64) -> Result<Verdicts,
 pub(crate) fn huge_message(_: &Batch<'_>, amount: u64) -> Result<Verdicts, EvalError> {
     Ok(fires(0, RULE, Some(text(amount))))
 }
+
+/// The first row is undecided for a reason of `amount` bytes.
+pub(crate) fn undecided_huge(_: &Batch<'_>, amount: u64) -> Result<Verdicts, EvalError> {
+    let undecided = Undecided {
+        reason: text(amount),
+        ..undecided(0, RULE)
+    };
+    Ok(Verdicts {
+        firings: Vec::new(),
+        undecided: vec![undecided],
+    })
+}

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::printable::is_printable;
+use crate::printable::one_line;
 use crate::sandbox::limits::{Armed, Limit};
 
 /// How loud a line is.
@@ -114,7 +114,9 @@ impl LogGate {
         if dropped > 0 {
             tracing::warn!(target: "weir::guest", slot, dropped, "lines dropped: over limits.log_lines_per_second");
         }
-        let text = printable(text, self.line_bytes_max);
+        // Named attack: escape sequences and line breaks that make a terminal or a log show what nobody
+        // wrote.
+        let text = one_line(text, self.line_bytes_max);
         match loudness {
             Loudness::Trace => tracing::trace!(target: "weir::guest", slot, "{text}"),
             Loudness::Debug => tracing::debug!(target: "weir::guest", slot, "{text}"),
@@ -125,47 +127,10 @@ impl LogGate {
     }
 }
 
-/// What marks a line that was cut.
-const CUT: &str = "…";
-
-/// At most `bytes_max` bytes of the text, with control characters escaped. Named attack: escape
-/// sequences and line breaks that make a terminal or a log show what nobody wrote.
-fn printable(text: &str, bytes_max: usize) -> String {
-    let mut line = String::with_capacity(text.len().min(bytes_max));
-    for character in text.trim_end_matches(['\n', '\r']).chars() {
-        if line.len().saturating_add(character.len_utf8()) > bytes_max {
-            line.push_str(CUT);
-            break;
-        }
-        if !is_printable(character) {
-            line.extend(character.escape_default());
-        } else {
-            line.push(character);
-        }
-    }
-    line
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::Limits;
-
-    #[test]
-    fn a_line_is_cut_and_its_control_characters_are_escaped() {
-        let table = [
-            ("plain", 10, "plain"),
-            ("plain\n", 10, "plain"),
-            ("a\u{1b}[2Jb", 20, "a\\u{1b}[2Jb"),
-            ("two\nlines", 20, "two\\nlines"),
-            ("abcdef", 3, "abc…"),
-            ("äöü", 3, "ä…"),
-            ("a\u{202e}b", 20, "a\\u{202e}b"),
-        ];
-        for (text, bytes_max, expected) in table {
-            assert_eq!(printable(text, bytes_max), expected);
-        }
-    }
 
     #[test]
     fn a_flood_passes_its_burst_and_the_rest_is_counted() {

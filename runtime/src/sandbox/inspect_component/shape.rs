@@ -18,6 +18,8 @@ const CONTRACT_VERSION: (u64, u64) = (0, 1);
 const WASI_VERSION: (u64, u64) = (0, 2);
 /// How many characters of a name an error shows.
 const SHOWN_CHARACTERS: usize = 120;
+/// How many characters of the parser's words.
+const WORDS_CHARACTERS: usize = 400;
 /// How many of a component's exports an error shows.
 const SHOWN_EXPORTS: usize = 5;
 
@@ -292,13 +294,23 @@ fn check_version(
     })
 }
 
+/// What the parser says, as an error shows it: it goes over several lines, and has names in it.
+pub(super) fn shown_words(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    cut(&words.join(" "), WORDS_CHARACTERS)
+}
+
 /// A name as an error shows it: on one line, and not longer than a line.
 fn shown(name: &str) -> String {
-    let mut text: String = name.escape_debug().take(SHOWN_CHARACTERS).collect();
-    if text.len() < name.len() {
-        text.push('…');
+    cut(name, SHOWN_CHARACTERS)
+}
+
+fn cut(text: &str, characters: usize) -> String {
+    let mut line: String = text.escape_debug().take(characters).collect();
+    if line.len() < text.len() {
+        line.push('…');
     }
-    text
+    line
 }
 
 fn some_of(exports: &[String]) -> String {

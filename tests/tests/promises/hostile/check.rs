@@ -36,8 +36,20 @@ fn calls(world: World) -> u64 {
     })
 }
 
-/// The good guests, and a slot for the hostile one.
+/// The good guests, and a slot for a hostile one of the world's package.
 pub(super) fn config(world: World, slot: &str, settings: &str, limits: &str) -> String {
+    let module = format!("weir_hostile_{}.wasm", world.as_str());
+    config_of(world, &module, slot, settings, limits)
+}
+
+/// The good guests, and a slot for the hostile one.
+pub(super) fn config_of(
+    world: World,
+    module: &str,
+    slot: &str,
+    settings: &str,
+    limits: &str,
+) -> String {
     let mut text = format!(
         r#"
 [sandbox]
@@ -63,17 +75,14 @@ settings = {settings}
 "#
     );
     // Writing to a String can't fail.
-    let _ = match world {
-        World::Filter => writeln!(text, "module = \"weir_hostile_filter.wasm\""),
-        World::Trigger => writeln!(
-            text,
-            "module = \"weir_hostile_trigger.wasm\"\ngrants = [\"log\", \"state\"]"
-        ),
-        World::Stage => writeln!(
-            text,
-            "module = \"weir_hostile_stage.wasm\"\ngrants = [\"log\", \"metrics\", \"inspect\"]\ntriggers = [\"good-trigger\"]"
-        ),
+    let more = match world {
+        World::Filter => "",
+        World::Trigger => "grants = [\"log\", \"state\"]",
+        World::Stage => {
+            "grants = [\"log\", \"metrics\", \"inspect\"]\ntriggers = [\"good-trigger\"]"
+        }
     };
+    let _ = writeln!(text, "module = \"{module}\"\n{more}");
     let _ = writeln!(text, "[slots.{slot}.limits]\n{limits}");
     text
 }
@@ -284,6 +293,7 @@ pub(super) fn check_without_limits(world: World, case: &Case) {
             let found = finished.findings(&slot).count() as u64;
             assert_eq!(found - good, most as u64, "{text}");
         }
+        Harm::Refused(_) => panic!("{text}: it runs"),
         Harm::State(keys, bytes) => {
             let size = finished.guests.state_size(&slot).expect("its state");
             assert!(size.0 >= keys && size.1 >= bytes, "{size:?}: {text}");

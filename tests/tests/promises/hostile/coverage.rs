@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use weir_tests::build::HOSTILE_PACKAGES;
 use weir_tests::repository;
 
-use super::cases::{COMMON, Case, ELSEWHERE, FILTERS, STAGES, TRIGGERS};
+use super::cases::{COMMON, Case, ELSEWHERE, FILTERS, MEMORY, STAGES, TRIGGERS};
 
 /// The behaviours that a source registers: names at the beginning of a table's entry, and those that
 /// are compared with on their own.
@@ -34,6 +34,9 @@ fn every_behaviour_of_the_hostile_guests_has_a_test() {
         ("guests/hostile/trigger/src/lib.rs", TRIGGERS),
         ("guests/hostile/stage/src/lib.rs", STAGES),
     ];
+    let memory = repository::text("guests/hostile/memory/src/lib.rs");
+    let registered = format!("const BEHAVIOURS: &[&str] = &{MEMORY:?};");
+    assert!(memory.contains(&registered), "not those of {MEMORY:?}");
     let mut elsewhere: BTreeSet<&str> = ELSEWHERE.iter().copied().collect();
     for (path, cases) in worlds {
         let registered = behaviours(path);

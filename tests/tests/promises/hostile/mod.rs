@@ -6,8 +6,14 @@ mod as_text;
 mod cases;
 mod check;
 mod coverage;
+mod echo;
+mod neighbours;
+mod outside;
+mod page;
 mod quiet;
 mod refused;
+mod reloads;
+mod snapshots;
 
 use cases::{COMMON, Case, FILTERS, STAGES, TRIGGERS};
 use check::{check, check_without_limits};

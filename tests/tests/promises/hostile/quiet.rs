@@ -39,6 +39,17 @@ fn a_call_that_is_answered_takes_effect_once() {
 }
 
 #[test]
+fn counters_that_are_counted_too_far_stay_at_the_last_number() {
+    let slot = "counts-too-far";
+    let settings = r#"{ do = "metrics-overflow" }"#;
+    let finished = run(setup(World::Stage, slot, settings));
+    let counts = finished.slot(slot);
+    assert_eq!(counts.counters, [("calls".to_owned(), u64::MAX)].into());
+    assert_eq!(counts.answered, 16, "{}", story(counts));
+    others_as_if_alone(&finished, slot);
+}
+
+#[test]
 fn what_a_guest_keeps_in_its_state_outlives_the_guest() {
     let slot = "keeps-its-count";
     let text = config(World::Trigger, slot, r#"{ do = "count-in-state" }"#, "");

@@ -6,12 +6,17 @@ use weir_tests::rig::Setup;
 
 use super::check::config;
 
+/// A refusal is a line that a person reads, whatever the guest says.
+const LINE_BYTES_MAX: usize = 8 << 10;
+
 fn check(setup: Setup, expected: &[&str]) {
     let refusal = setup.refusal();
     for part in expected {
         assert!(refusal.contains(part), "`{part}` isn't in: {refusal}");
     }
-    assert!(!refusal.contains('\n'), "more than a line: {refusal}");
+    let is_plain = !refusal.contains(|one: char| one.is_control());
+    assert!(is_plain, "a terminal would obey: {refusal:?}");
+    assert!(refusal.len() < LINE_BYTES_MAX, "{} bytes", refusal.len());
 }
 
 fn guest(world: World, settings: &str, limits: &str) -> Setup {
@@ -25,11 +30,17 @@ fn a_guest_that_asks_for_what_there_isnt_is_refused() {
         (World::Filter, "wants-nothing", "at least one"),
         (World::Filter, "wants-unknown-column", "shoe_size"),
         (World::Filter, "wants-unknown-kind", "weather"),
+        (
+            World::Filter,
+            "init-error-words",
+            "\\u{1b}[2Jcleared\\nforged",
+        ),
+        (World::Filter, "wants-words", "\\u{1b}[2Jcleared\\nforged"),
         (World::Filter, "no-such-behaviour", "no-such-behaviour"),
         (World::Trigger, "rules-none", "no rule"),
         (World::Trigger, "rules-twice", "`seen`"),
     ] {
-        let settings = format!("{{ do = \"{does}\" }}");
+        let settings = format!("{{ do = \"{does}\", amount = 100_000 }}");
         check(guest(world, &settings, ""), &["slots.refused", expected]);
     }
 }

@@ -11,7 +11,7 @@ use wasmparser::{
 };
 
 pub use shape::{ShapeError, World};
-use shape::{judge_exports, judge_imports};
+use shape::{judge_exports, judge_imports, shown_words};
 
 mod shape;
 
@@ -137,7 +137,7 @@ fn add(names: &mut Vec<String>, name: &str) -> Result<(), ShapeError> {
 fn malformed(error: wasmparser::BinaryReaderError) -> ShapeError {
     ShapeError::Malformed {
         offset: error.offset(),
-        message: error.message().to_owned(),
+        message: shown_words(error.message()),
     }
 }
 

@@ -1,0 +1,73 @@
+;; The end of a stage as text, in the place of the filter's in `filter.wat`: all from `$selection` on.
+;; Its parameters are too many for registers: the core function is given the place where they lie, the
+;; handle of the batch first. It finds nothing.
+  (type $text-pair (tuple string string))
+  (type $texts-by-name (list $text-pair))
+  (type $severity (enum "info" "low" "medium" "high" "critical"))
+  (type $finding (record
+    (field "severity" $severity) (field "title" string) (field "subject" string)
+    (field "evidence" $texts-by-name)))
+  (type $request (record
+    (field "request-id" string) (field "trigger" string) (field "rule" string) (field "priority" string)
+    (field "message" (option string)) (field "correlation-id" string) (field "parent-id" (option string))
+    (field "root-id" string) (field "depth" u32) (field "metadata" $texts-by-name)))
+  (type $findings (list $finding))
+  (type $output (record (field "findings" $findings)))
+  (type $upstream (list (tuple string $findings)))
+  (func $analyze
+    (param "event" (borrow $batch)) (param "upstream" $upstream) (param "cause" (option $request))
+    (result (result $output (error $eval-error)))
+    (canon lift (core func $guest "keep") (memory $memory) (realloc $realloc)))
+  (component $stage
+    (import "batch" (type $batch (sub resource)))
+    (type $error (variant (case "retry" string) (case "reject" string) (case "fatal" string)))
+    (import "eval-error" (type $eval-error (eq $error)))
+    (type $text-pair (tuple string string))
+    (type $texts-by-name (list $text-pair))
+    (type $severity' (enum "info" "low" "medium" "high" "critical"))
+    (import "severity" (type $severity (eq $severity')))
+    (type $finding' (record
+      (field "severity" $severity) (field "title" string) (field "subject" string)
+      (field "evidence" $texts-by-name)))
+    (import "finding" (type $finding (eq $finding')))
+    (type $request' (record
+      (field "request-id" string) (field "trigger" string) (field "rule" string)
+      (field "priority" string) (field "message" (option string)) (field "correlation-id" string)
+      (field "parent-id" (option string)) (field "root-id" string) (field "depth" u32)
+      (field "metadata" $texts-by-name)))
+    (import "request" (type $request (eq $request')))
+    (type $findings (list $finding))
+    (type $output' (record (field "findings" $findings)))
+    (import "output" (type $output (eq $output')))
+    (type $upstream (list (tuple string $findings)))
+    (import "analyze" (func $analyze
+      (param "event" (borrow $batch)) (param "upstream" $upstream) (param "cause" (option $request))
+      (result (result $output (error $eval-error)))))
+    (export $own-batch "batch" (type $batch))
+    (export $own-error "eval-error" (type $eval-error))
+    (export $own-severity "severity" (type $severity'))
+    (type $own-finding' (record
+      (field "severity" $own-severity) (field "title" string) (field "subject" string)
+      (field "evidence" $texts-by-name)))
+    (export $own-finding "finding" (type $own-finding'))
+    (export $own-request "trigger-request" (type $request'))
+    (type $own-findings (list $own-finding))
+    (type $own-output' (record (field "findings" $own-findings)))
+    (export $own-output "stage-output" (type $own-output'))
+    (type $own-upstream (list (tuple string $own-findings)))
+    (export "analyze" (func $analyze) (func
+      (param "event" (borrow $own-batch)) (param "upstream" $own-upstream)
+      (param "cause" (option $own-request))
+      (result (result $own-output (error $own-error)))))
+  )
+  (instance $stage (instantiate $stage
+    (with "batch" (type $batch))
+    (with "eval-error" (type $eval-error))
+    (with "severity" (type $severity))
+    (with "finding" (type $finding))
+    (with "request" (type $request))
+    (with "output" (type $output))
+    (with "analyze" (func $analyze))
+  ))
+  (export "weir:collector/stage@0.1.0" (instance $stage))
+)

@@ -1,0 +1,47 @@
+;; The end of a trigger as text, in the place of the filter's in `filter.wat`: all from `$selection` on.
+;; Its one rule is called `low`, and is of that priority. No row fires.
+  (type $firing (record (field "row" u32) (field "rule" u32) (field "message" (option string))))
+  (type $undecided (record
+    (field "row" u32) (field "rule" u32) (field "part" string) (field "reason" string)))
+  (type $firings (list $firing))
+  (type $undecided-rows (list $undecided))
+  (type $verdicts (record (field "firings" $firings) (field "undecided" $undecided-rows)))
+  (func $evaluate (param "events" (borrow $batch)) (result (result $verdicts (error $eval-error)))
+    (canon lift (core func $guest "keep") (memory $memory)))
+  (component $trigger
+    (import "batch" (type $batch (sub resource)))
+    (type $error (variant (case "retry" string) (case "reject" string) (case "fatal" string)))
+    (import "eval-error" (type $eval-error (eq $error)))
+    (type $firing' (record (field "row" u32) (field "rule" u32) (field "message" (option string))))
+    (import "firing" (type $firing (eq $firing')))
+    (type $undecided' (record
+      (field "row" u32) (field "rule" u32) (field "part" string) (field "reason" string)))
+    (import "undecided" (type $undecided (eq $undecided')))
+    (type $firings (list $firing))
+    (type $undecided-rows (list $undecided))
+    (type $verdicts' (record (field "firings" $firings) (field "undecided" $undecided-rows)))
+    (import "verdicts" (type $verdicts (eq $verdicts')))
+    (import "evaluate"
+      (func $evaluate (param "events" (borrow $batch)) (result (result $verdicts (error $eval-error)))))
+    (export $own-batch "batch" (type $batch))
+    (export $own-error "eval-error" (type $eval-error))
+    (export $own-firing "firing" (type $firing'))
+    (export $own-undecided "undecided" (type $undecided'))
+    (type $own-firings (list $own-firing))
+    (type $own-undecided-rows (list $own-undecided))
+    (type $own-verdicts' (record
+      (field "firings" $own-firings) (field "undecided" $own-undecided-rows)))
+    (export $own-verdicts "verdicts" (type $own-verdicts'))
+    (export "evaluate" (func $evaluate)
+      (func (param "events" (borrow $own-batch)) (result (result $own-verdicts (error $own-error)))))
+  )
+  (instance $trigger (instantiate $trigger
+    (with "batch" (type $batch))
+    (with "eval-error" (type $eval-error))
+    (with "firing" (type $firing))
+    (with "undecided" (type $undecided))
+    (with "verdicts" (type $verdicts))
+    (with "evaluate" (func $evaluate))
+  ))
+  (export "weir:collector/trigger@0.1.0" (instance $trigger))
+)
