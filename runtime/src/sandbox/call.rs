@@ -1,7 +1,7 @@
 //! How a call is armed, watched while it runs, and read when it ends other than in an answer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 
@@ -9,6 +9,11 @@ use super::cpu_clock::thread_cpu;
 use super::fault::{Fault, FaultReason, fault_of, refuse};
 use super::host::GuestState;
 use super::limits::Limit;
+use super::patience;
+
+/// A call that has used so much CPU time is in no hurry: the thread of its slot goes on at a low priority. Long before
+/// the usual deadline: guests that burn to that would until then take turns with everybody else.
+const LONG_CALL: Duration = Duration::from_millis(20);
 
 /// Fuel and the first epoch of a call.
 pub(super) fn arm(store: &mut Store<GuestState>, rows: usize) -> wasmtime::Result<u64> {
@@ -35,7 +40,11 @@ pub(super) fn tick(mut store: StoreContextMut<'_, GuestState>) -> wasmtime::Resu
         state.allowance.cpu_from = Some(cpu);
         return Ok(UpdateDeadline::Continue(1));
     };
-    if cpu.saturating_sub(cpu_from) > state.cpu_call {
+    let used = cpu.saturating_sub(cpu_from);
+    if used > LONG_CALL && !state.allowance.is_long {
+        state.allowance.is_long = patience::lower();
+    }
+    if used > state.cpu_call {
         let message = format!(
             "used more than {} ms of CPU time (limits.cpu_call)",
             state.cpu_call.as_millis()

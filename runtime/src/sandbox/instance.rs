@@ -70,6 +70,8 @@ pub struct Cost {
     pub fuel: u64,
     /// Time on the wall clock.
     pub time: Duration,
+    /// It took so long that its thread has a low priority now.
+    pub is_long: bool,
 }
 
 /// A guest in its store. Any fault is its end: the next call needs a fresh one.
@@ -115,6 +117,7 @@ impl Instance {
         Cost {
             fuel: self.fuel,
             time: began.elapsed(),
+            is_long: self.store.data().allowance.is_long,
         }
     }
 

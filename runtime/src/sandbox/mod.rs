@@ -21,6 +21,7 @@ mod instance;
 mod limits;
 mod module;
 mod mould;
+mod patience;
 mod prepare;
 mod wants;
 mod wasi;
@@ -45,6 +46,7 @@ pub use inspect_component::{Interfaces, Shape, ShapeError, World};
 pub use instance::{Cost, Instance, Memory};
 pub use limits::Limit;
 pub use module::{DEFAULT_CONFIG, Demand, Module, ModuleError, ModuleFolders};
+pub(crate) use patience::lower as lower_priority;
 
 use crate::digest::Digest;
 pub use prepare::{Original, PrepareError, Prepared, Source};
@@ -214,6 +216,7 @@ impl Sandbox {
             .name(name)
             .stack_size(THREAD_STACK_BYTES)
             .spawn(move || {
+                patience::of_a_slot();
                 // wasmtime-wasi's synchronous streams want a runtime around them, or make one of
                 // many threads for themselves. This one has no thread and no timer.
                 // Where a test lets guests wait, wasmtime-wasi's own runtime has the timer for it.

@@ -18,10 +18,6 @@ use crate::config::OnFault;
 use crate::dead_letters::Holder;
 use crate::sandbox::{Fault, Sandbox};
 
-/// The nice value of a thread whose guest has burnt a deadline.
-#[cfg(target_os = "linux")]
-const NICE_OF_BURNERS: i32 = 10;
-
 /// What a thread needs to take a slot over: its number, and the guest.
 pub(super) type Handover = (u64, Option<Generation>);
 
@@ -215,25 +211,22 @@ impl<D: Duty> Control<D> {
         }
     }
 
-    /// Gives this thread a low priority: its guest has burnt a deadline. The thread that is to take over
-    /// when it has behaved is made before: a thread has its maker's priority, and raising one needs a
-    /// privilege.
-    pub(super) fn lower_priority(self: &Arc<Self>) {
-        let slot = &self.options.name;
+    /// Makes the thread that is to take over from one of low priority when that has behaved. Not on that one: a
+    /// thread has its maker's priority, and raising one needs a privilege.
+    pub(super) fn prepare_successor(self: &Arc<Self>) {
+        let is_needed = {
+            let state = self.state();
+            state.supervisor.is_slow() && state.successor.is_none()
+        };
+        if !is_needed {
+            return;
+        }
         match self.make_successor() {
             Ok(successor) => self.state().successor = Some(successor),
             Err(error) => {
+                let slot = &self.options.name;
                 tracing::warn!(slot, %error, "no fresh thread: the slot keeps its low priority");
             }
-        }
-        self.lower_own_priority();
-    }
-
-    /// The same for a thread that nobody waits for.
-    pub(super) fn lower_own_priority(&self) {
-        #[cfg(target_os = "linux")]
-        if let Err(error) = rustix::process::setpriority_process(None, NICE_OF_BURNERS) {
-            tracing::debug!(slot = %self.options.name, %error, "the thread keeps its priority");
         }
     }
 

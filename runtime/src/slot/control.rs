@@ -351,6 +351,7 @@ impl<D: Duty> Control<D> {
     /// Gives up a call that has run past its wall clock: what its batch has no answer for is settled
     /// without one, and another thread goes on with the next one.
     pub(super) fn watch(self: &Arc<Self>, now: Instant) {
+        self.prepare_successor();
         let mut state = self.state();
         let overdue = state.running.as_ref().is_some_and(|running| {
             now.saturating_duration_since(running.since) > self.options.call_wall_max

@@ -18,7 +18,7 @@ use super::generation::Generation;
 use super::supervision::Broke;
 use super::supervision::search::{Found, Search};
 use super::{Duty, Part, SlotStatistics, Without, shadow};
-use crate::sandbox::{Cost, Fault, FaultReason, Outcome, thread_cpu};
+use crate::sandbox::{Cost, Fault, FaultReason, Outcome, lower_priority, thread_cpu};
 
 /// How far past a call's wall clock its thread is given up: the call itself stops at the wall clock
 /// if it is in wasm, and only a call that hangs in the host comes this far.
@@ -140,7 +140,8 @@ impl<D: Duty> Work<'_, D> {
             Purpose::Again => statistics.retries += 1,
             Purpose::Search => statistics.search_runs += 1,
         }
-        let (mut found, mut burnt) = (None, false);
+        let mut found = None;
+        let mut is_slow = ran.cost.is_long;
         let part = match ran.outcome {
             Outcome::Answer(answer) => {
                 statistics.answered += 1;
@@ -176,7 +177,7 @@ impl<D: Duty> Work<'_, D> {
                 if let Some(untold) = state.faults_told.tell(now) {
                     tell(&control.options.name, rows.len(), untold, &fault);
                 }
-                burnt = state.supervisor.faulted(now, fault.reason);
+                is_slow |= fault.reason == FaultReason::Deadline;
                 let poison = self.after(&fault, ran.unasked, cpu);
                 if fault.reason.is_the_guests() {
                     self.fault = Some(fault.clone());
@@ -189,9 +190,13 @@ impl<D: Duty> Work<'_, D> {
         if let (Some(running), Some((rows, verdict))) = (&mut state.running, part) {
             running.parts.push(Part { rows, verdict });
         }
+        if is_slow {
+            state.supervisor.was_slow(now);
+        }
         drop(state);
-        if burnt {
-            control.lower_priority();
+        if is_slow {
+            // A deadline may be shorter than what makes a call a long one.
+            lower_priority();
         }
         if let Some((poison, fault)) = found {
             control.bury(D::batch(self.job), poison, Without::Poisonous, Some(&fault));
@@ -267,6 +272,7 @@ impl<D: Duty> Work<'_, D> {
             ran.cost.fuel = ran.cost.fuel.saturating_add(cost.fuel);
             // From the first call on: with its repetition it is one run.
             ran.cost.time = cost.time;
+            ran.cost.is_long |= cost.is_long;
             let wants_again = matches!(ran.outcome, Outcome::Retry(_));
             if !wants_again || self.asked_again || !self.search.asks_again() {
                 return ran;

@@ -18,7 +18,8 @@ use super::swap::hand_on;
 use super::{Duty, Settled};
 use crate::digest::Digest;
 use crate::sandbox::{
-    Fault, FaultReason, Instance, Memory, Prepared, Sandbox, Source, Wants, thread_cpu,
+    Fault, FaultReason, Instance, Memory, Prepared, Sandbox, Source, Wants, lower_priority,
+    thread_cpu,
 };
 
 /// Batches that may wait for the guest that watches.
@@ -145,7 +146,7 @@ struct Watcher<D: Duty> {
 
 impl<D: Duty> Watcher<D> {
     fn run(mut self, shown: &Receiver<Shown<D>>, mut first: Instance) {
-        self.control.lower_own_priority();
+        lower_priority();
         drop(hand_on(&mut first, self.memory.as_ref()));
         let mut instance = Some(first);
         let mut cpu = thread_cpu();

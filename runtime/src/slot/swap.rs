@@ -16,7 +16,7 @@ use super::costs::Costs;
 use super::generation::{Generation, Probation};
 use super::probation::{Standing, judge};
 use crate::digest::Digest;
-use crate::sandbox::{Instance, Memory};
+use crate::sandbox::{Instance, Memory, Source};
 
 /// What happened to a slot's guest, to be told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -161,37 +161,22 @@ impl<D: Duty> Control<D> {
         } = candidate;
         let (asked, original) = (guest.asked, guest.original.clone());
         let (module, digest, wants) = (guest.module.clone(), guest.digest, guest.wants.clone());
-        let (mut instance, source) = guest.split();
-        let is_first = current.is_none();
-        let mut handed = match current {
+        let (instance, source) = guest.split();
+        let may_forget = may_forget || current.is_none();
+        let at_the_cut = match current {
             Some(current) => current.memory_at_the_cut(),
             None => memory,
         };
-        let mut reason = String::new();
-        let at_the_cut = handed.clone();
-        if let Err(why) = hand_on(&mut instance, handed.as_ref()) {
-            let fresh = if may_forget || is_first {
-                source.instance().map_err(|fault| fault.to_string())
-            } else {
-                let key = &self.options.name;
-                Err(format!(
-                    "slots.{key}.state = \"reset\" lets it begin without"
-                ))
-            };
-            match fresh {
-                Ok(fresh) => {
-                    (instance, handed) = (fresh, None);
-                    reason = format!("it begins without what the one before had in memory: {why}");
-                    tracing::warn!(slot = %self.options.name, module, why, "the guest begins without memory");
-                }
-                Err(hint) => {
-                    let why = format!(
-                        "{module} can't take over what the guest before it has in memory: {why}; {hint}"
-                    );
-                    return self.refuse(&digest.to_string(), &why, told);
-                }
+        let taken = self.take_over(instance, &source, at_the_cut.clone(), may_forget);
+        let (instance, handed, reason) = match taken {
+            Ok(taken) => taken,
+            Err(why) => {
+                let why = format!(
+                    "{module} can't take over what the guest before it has in memory: {why}"
+                );
+                return self.refuse(&digest.to_string(), &why, told);
             }
-        }
+        };
         let mut state = self.state();
         state.generations += 1;
         let next = InForce {
@@ -257,6 +242,31 @@ impl<D: Duty> Control<D> {
             // Nobody waits any more: the switch is made all the same.
             drop(told.send(Ok(number)));
         }
+    }
+
+    /// An instance with what the one before had in memory, or without where it may begin so: what it has then, and
+    /// what there is to tell.
+    fn take_over(
+        &self,
+        mut instance: Instance,
+        source: &Source,
+        memory: Option<Memory>,
+        may_forget: bool,
+    ) -> Result<(Instance, Option<Memory>, String), String> {
+        let slot = &self.options.name;
+        let Err(why) = hand_on(&mut instance, memory.as_ref()) else {
+            return Ok((instance, memory, String::new()));
+        };
+        if !may_forget {
+            return Err(format!(
+                "{why}; slots.{slot}.state = \"reset\" lets it begin without"
+            ));
+        }
+        // What it has taken of it already is nothing to begin with.
+        let fresh = source.instance().map_err(|fault| fault.to_string())?;
+        tracing::warn!(slot, why, "the guest begins without memory");
+        let told = format!("it begins without what the one before had in memory: {why}");
+        Ok((fresh, None, told))
     }
 
     fn refuse(&self, digest: &str, why: &str, told: Option<Told<u64>>) {

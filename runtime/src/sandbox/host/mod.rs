@@ -46,6 +46,8 @@ pub(in crate::sandbox) struct Allowance {
     pub(in crate::sandbox) ticks: u32,
     pub(in crate::sandbox) cpu_from: Option<std::time::Duration>,
     pub(in crate::sandbox) wall_from: Option<Instant>,
+    /// The call is long, and its thread has a low priority by now.
+    pub(in crate::sandbox) is_long: bool,
 }
 
 /// The data of a guest's store.

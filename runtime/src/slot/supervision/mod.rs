@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 
 use crate::config::SupervisionSettings;
-use crate::sandbox::{Fault, FaultReason};
+use crate::sandbox::Fault;
 use backoff::Backoff;
 use cpu_share::CpuShare;
 use ledger::Quarantined;
@@ -81,8 +81,8 @@ pub(super) struct Supervisor {
     /// What is held against the module before, which may come back.
     before: Option<Record>,
     share: CpuShare,
-    /// When a call of this thread ran into its deadline, where one did.
-    deadline: Option<Instant>,
+    /// When a call of this thread took long last, where one did.
+    slow: Option<Instant>,
 }
 
 /// What is held against a module that is not in force.
@@ -114,7 +114,7 @@ impl Supervisor {
             quarantined: kept,
             before: None,
             share: CpuShare::new(0.0),
-            deadline: None,
+            slow: None,
             settings,
         }
     }
@@ -168,26 +168,26 @@ impl Supervisor {
         self.share.used(now, cpu);
     }
 
-    /// A call broke. Whether the thread is to have a lower priority from now on.
-    pub(super) fn faulted(&mut self, now: Instant, reason: FaultReason) -> bool {
-        reason == FaultReason::Deadline && self.deadline.replace(now).is_none()
+    /// A call took long: its thread has a low priority from now on.
+    pub(super) const fn was_slow(&mut self, now: Instant) {
+        self.slow = Some(now);
+    }
+
+    /// Whether the thread has a low priority.
+    pub(super) const fn is_slow(&self) -> bool {
+        self.slow.is_some()
     }
 
     /// Whether the thread has behaved for long enough to be replaced by one of the usual priority:
     /// lowering a thread's nice value needs a privilege.
-    pub(super) fn deserves_a_fresh_thread(&mut self, now: Instant) -> bool {
-        let behaves = self
-            .deadline
-            .is_some_and(|at| now.saturating_duration_since(at) >= self.settings.healthy_after);
-        if behaves {
-            self.deadline = None;
-        }
-        behaves
+    pub(super) fn deserves_a_fresh_thread(&self, now: Instant) -> bool {
+        self.slow
+            .is_some_and(|at| now.saturating_duration_since(at) >= self.settings.healthy_after)
     }
 
     /// A fresh thread has taken over.
     pub(super) const fn on_a_fresh_thread(&mut self) {
-        self.deadline = None;
+        self.slow = None;
     }
 
     /// A batch broke nothing. What changed, if anything that must be kept and told.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::{LoadRequest, load};
+use crate::sandbox::FaultReason;
 
 fn settings() -> SupervisionSettings {
     load(&LoadRequest::default()).unwrap().config.supervision
@@ -102,16 +103,18 @@ fn a_quarantine_outlives_the_process_and_goes_with_the_module() {
 }
 
 #[test]
-fn a_thread_that_burnt_a_deadline_is_replaced_when_it_has_behaved_for_a_minute() {
+fn a_thread_whose_guest_took_long_is_replaced_when_it_has_behaved_for_a_minute() {
     let mut slot = Slot::new(None);
-    assert!(!slot.supervisor.faulted(slot.now, FaultReason::Fuel));
-    assert!(slot.supervisor.faulted(slot.now, FaultReason::Deadline));
+    assert!(!slot.supervisor.is_slow());
+    slot.supervisor.was_slow(slot.now);
     slot.now += Duration::from_secs(30);
-    assert!(!slot.supervisor.faulted(slot.now, FaultReason::Deadline));
+    slot.supervisor.was_slow(slot.now);
     slot.now += Duration::from_secs(59);
+    assert!(slot.supervisor.is_slow());
     assert!(!slot.supervisor.deserves_a_fresh_thread(slot.now));
     slot.now += Duration::from_secs(1);
     assert!(slot.supervisor.deserves_a_fresh_thread(slot.now));
+    slot.supervisor.on_a_fresh_thread();
     assert!(!slot.supervisor.deserves_a_fresh_thread(slot.now), "once");
 }
 

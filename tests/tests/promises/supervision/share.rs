@@ -1,5 +1,7 @@
 //! What a slot may use in the long run: CPU time, memory, and its thread's priority.
 
+use std::time::Instant;
+
 use weir::sandbox::FaultReason;
 use weir_tests::rig::{Rig, Setup};
 use weir_tests::rows;
@@ -97,7 +99,9 @@ fn a_slot_that_burnt_a_deadline_is_nice_until_it_has_behaved() {
     rig.send_through(vec![rows::process(1, "good")]);
     assert_eq!(nice_values_of("slot-nice"), [0]);
     rig.send_through(vec![rows::process(2, "bad")]);
-    // The one that is to take over has the usual priority: it was there before.
+    assert_eq!(nice_values_of("slot-nice"), [10]);
+    // The one that is to take over has the usual priority: who watches makes it.
+    rig.pipeline().slots()["nice"].watch(Instant::now());
     assert_eq!(nice_values_of("slot-nice"), [0, 10]);
     let faults = rig.slot("nice").faults;
     assert!(faults.keys().eq([&FaultReason::Deadline]), "{faults:?}");
