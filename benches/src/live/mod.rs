@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
+use tempfile::TempDir;
 use weir::config::{self, Config, LoadRequest};
 use weir::guests::Guests;
 use weir::pipeline::{Pipeline, PipelineStatus};
@@ -61,6 +62,7 @@ pub(crate) struct Live<T> {
     source: Arc<BenchSource>,
     arrivals: Arrivals<T>,
     plan: Plan,
+    _folder: TempDir,
 }
 
 /// What a run came to.
@@ -81,7 +83,11 @@ impl<T: Send + 'static> Live<T> {
         let source = Arc::new(BenchSource::new(plan));
         let console = Arc::new(Console::new(Output::Json));
         let sources: Vec<Arc<dyn EventSource>> = vec![Arc::clone(&source) as _];
-        let pipeline = Pipeline::start(config, guests, &console, sources)?;
+        // What one run's slots have is kept for no other run.
+        let folder = tempfile::tempdir()?;
+        let mut config = config.clone();
+        config.sandbox.state_folder = folder.path().to_owned();
+        let pipeline = Pipeline::start(&config, guests, &console, sources)?;
         let arrivals = Arrivals::subscribe(&pipeline.bus(), keep)?;
         source.wait_ready().await;
         Ok(Self {
@@ -89,6 +95,7 @@ impl<T: Send + 'static> Live<T> {
             source,
             arrivals,
             plan,
+            _folder: folder,
         })
     }
 
