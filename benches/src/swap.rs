@@ -5,7 +5,7 @@
 //! while the last guest is still on probation, for that takes 1,000 batches: memory goes from one to the next,
 //! and what would be gone back to stays the first.
 //!
-//! What is lost or doubled is seen from outside ([`account`]): the guest numbers the rows that it has seen, in
+//! What is lost or doubled is seen from outside ([`mod@account`]): the guest numbers the rows that it has seen, in
 //! memory, and every tenth row fires with its number, which must be the row's own; a row that is out of step
 //! fires, too. So each effect must come exactly once and in order, and the last says what is in memory at the end.
 //!

@@ -15,7 +15,7 @@ use crate::broker::{Asked, Capabilities, Control, ControlDesk, SOCKET_SOURCE};
 use crate::config::Config;
 use crate::pipeline::Pipeline;
 use crate::sink::Console;
-use crate::slot::{SlotHandle, SlotStatistics};
+use crate::slot::{Back, SlotHandle, SlotStatistics};
 
 /// What the daemon does after an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,7 +191,7 @@ impl Desk<'_> {
     async fn roll_back(&self, body: &[u8]) -> Result<Swapped, String> {
         let asked: OfSlot = parsed(body, r#"{"slot":"NAME"}"#)?;
         let slot = self.slot(&asked.slot)?;
-        slot.roll_back("the operator wants it".to_owned())
+        slot.roll_back(Back::tried("the operator wants it"))
             .in_force()
             .await?;
         let now = slot.statistics();

@@ -15,7 +15,7 @@ use crate::guests::Guests;
 use crate::pipeline::Pipeline;
 use crate::sandbox::Prepared;
 use crate::sink::{Console, Output};
-use crate::slot::{Candidate, Comparison, SlotHandle};
+use crate::slot::{Back, Candidate, Comparison, SlotHandle};
 
 /// What tells that a file was changed: its time and its size.
 type Trace = Option<(SystemTime, u64)>;
@@ -260,8 +260,11 @@ async fn switch(slots: &Slots, changes: Vec<Change>) -> Result<Vec<String>, Stri
         if let Err(why) = slot.switch(candidate).in_force().await {
             for gone in switched {
                 let gone: &Arc<dyn SlotHandle> = gone;
-                let why = format!("another slot of the same change was refused: {why}");
-                drop(gone.roll_back(why).in_force().await);
+                let back = Back {
+                    why: format!("another slot of the same change was refused: {why}"),
+                    is_tried: false,
+                };
+                drop(gone.roll_back(back).in_force().await);
             }
             return Err(format!("slots.{}: {why}", change.slot));
         }

@@ -111,6 +111,27 @@ impl<T> Switched<T> {
     }
 }
 
+/// Why a guest goes back.
+#[derive(Clone, Debug)]
+pub struct Back {
+    /// For a person.
+    pub why: String,
+    /// It has been tried: what was asked for with it is not asked for anew by a config that says the same. Else it is as
+    /// if it had never been asked for.
+    pub is_tried: bool,
+}
+
+impl Back {
+    /// It has been tried, and goes for that reason.
+    #[must_use]
+    pub fn tried(why: impl Into<String>) -> Self {
+        Self {
+            why: why.into(),
+            is_tried: true,
+        }
+    }
+}
+
 pub(super) struct RunningJob<D: Duty> {
     pub(super) job: Arc<D::Job>,
     /// When the call began that runs now: a job may take several.
@@ -140,7 +161,7 @@ pub(super) struct State<D: Duty> {
     /// What takes over from the slot's first guest.
     pub(super) follows: Option<Candidate>,
     /// The operator wants the generation before back, for that reason.
-    pub(super) asked_back: Option<(String, Told<()>)>,
+    pub(super) asked_back: Option<(Back, Told<()>)>,
     pub(super) generations: u64,
     pub(super) in_force: Option<InForce>,
     /// What a guest on probation goes back to, as it was at the cut.
@@ -278,8 +299,8 @@ impl<D: Duty> Control<D> {
     }
 
     /// Has the slot go back to the generation before, between two batches.
-    pub(super) fn ask_back(&self, why: String, told: Told<()>) {
-        self.state().asked_back = Some((why, told));
+    pub(super) fn ask_back(&self, back: Back, told: Told<()>) {
+        self.state().asked_back = Some((back, told));
         self.woken.notify_all();
         self.duty.interrupt();
     }

@@ -32,7 +32,7 @@ use weir_bus::batch::Batch;
 use weir_bus::pubsub::{Delivery, QueueCounts, Recv};
 
 pub use comparison::Comparison;
-pub use control::{Candidate, Kept, Switched};
+pub use control::{Back, Candidate, Kept, Switched};
 pub use costs::Quantiles;
 pub use probation::Tally;
 pub use settled::{Part, Settled, Without};
@@ -228,7 +228,7 @@ pub trait SlotHandle: Send + Sync {
     fn set_shadow(&self, guest: Option<Prepared>) -> std::io::Result<()>;
     /// Goes back to the generation before, between two batches: at once from one on probation, else to the
     /// one before the last that was confirmed.
-    fn roll_back(&self, why: String) -> Switched<()>;
+    fn roll_back(&self, back: Back) -> Switched<()>;
     /// What happened to the slot's guest since the last time.
     fn take_notices(&self) -> Vec<SwapNotice>;
     /// The end has begun: what is queued, or still comes, waits for no pause any more.
@@ -295,9 +295,9 @@ impl<D: Duty> SlotHandle for Slot<D> {
         self.control.set_shadow(guest)
     }
 
-    fn roll_back(&self, why: String) -> Switched<()> {
+    fn roll_back(&self, back: Back) -> Switched<()> {
         let (switched, told) = Switched::pair();
-        self.control.ask_back(why, told);
+        self.control.ask_back(back, told);
         switched
     }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::Duty;
 use super::comparison::Comparison;
-use super::control::{Candidate, Control, InForce, Proposed, State, Told};
+use super::control::{Back, Candidate, Control, InForce, Proposed, State, Told};
 use super::costs::Costs;
 use super::generation::{Generation, Probation};
 use super::probation::{Standing, judge};
@@ -122,9 +122,9 @@ impl<D: Duty> Control<D> {
             let mut state = self.state();
             (state.asked_back.take(), state.proposed.take())
         };
-        if let Some((why, told)) = asked_back {
+        if let Some((back, told)) = asked_back {
             self.ready(current);
-            let went = self.go_back(current, &why) || self.go_back_further(current, &why);
+            let went = self.go_back(current, &back) || self.go_back_further(current, &back);
             let answer = went
                 .then_some(())
                 .ok_or_else(|| "there is no earlier generation to go back to".to_owned());
@@ -293,7 +293,7 @@ impl<D: Duty> Control<D> {
             Standing::GoesOn => {}
             Standing::Confirmed => self.confirm(generation),
             Standing::GoesBack(why) => {
-                self.go_back(current, &why);
+                self.go_back(current, &Back::tried(why));
             }
         }
     }
@@ -315,7 +315,7 @@ impl<D: Duty> Control<D> {
 
     /// Ends a probation: the guest before is in force again, from its state at the cut. False where there
     /// is none.
-    pub(super) fn go_back(&self, current: &mut Option<Generation>, why: &str) -> bool {
+    pub(super) fn go_back(&self, current: &mut Option<Generation>, back: &Back) -> bool {
         let Some(probation) = current
             .as_mut()
             .and_then(|current| current.probation.take())
@@ -330,10 +330,10 @@ impl<D: Duty> Control<D> {
         let before = state.before.take();
         let held_otherwise = {
             let gone = (gone.digest, std::mem::take(&mut state.unseen));
-            self.back_in_force(&mut state, before, gone, why)
+            self.back_in_force(&mut state, before, gone, back)
         };
         drop(state);
-        self.log_rolled_back(&gone.digest, why);
+        self.log_rolled_back(&gone.digest, &back.why);
         if held_otherwise {
             self.keep_quarantine();
         }
@@ -341,7 +341,7 @@ impl<D: Duty> Control<D> {
     }
 
     /// Goes back to the generation before the confirmed one.
-    fn go_back_further(&self, current: &mut Option<Generation>, why: &str) -> bool {
+    fn go_back_further(&self, current: &mut Option<Generation>, back: &Back) -> bool {
         let Some(mut previous) = self.state().previous.take() else {
             return false;
         };
@@ -369,10 +369,10 @@ impl<D: Duty> Control<D> {
                 let mut state = self.state();
                 let held_otherwise = {
                     let gone = (gone.digest, gone.tally.batches);
-                    self.back_in_force(&mut state, Some(previous), gone, why)
+                    self.back_in_force(&mut state, Some(previous), gone, back)
                 };
                 drop(state);
-                self.log_rolled_back(&gone.digest, why);
+                self.log_rolled_back(&gone.digest, &back.why);
                 if held_otherwise {
                     self.keep_quarantine();
                 }
@@ -393,19 +393,18 @@ impl<D: Duty> Control<D> {
         state: &mut State<D>,
         before: Option<InForce>,
         (gone, unseen): (Digest, u64),
-        why: &str,
+        back: &Back,
     ) -> bool {
         let Some(mut before) = before else {
             return false;
         };
-        // What was asked for has been tried: a config that asks for the same asks for nothing new.
-        if let Some(gone) = &state.in_force {
+        if let Some(gone) = state.in_force.as_ref().filter(|_| back.is_tried) {
             before.asked = gone.asked;
         }
         state.memory.clone_from(&before.memory);
         let held_otherwise = state.comes_into_force(&self.duty, before);
         state.statistics.rollbacks += 1;
-        let notice = state.notice(SwapEvent::RolledBack, gone.to_string(), why.to_owned());
+        let notice = state.notice(SwapEvent::RolledBack, gone.to_string(), back.why.clone());
         state.note(SwapNotice { unseen, ..notice });
         held_otherwise
     }
@@ -425,7 +424,8 @@ impl<D: Duty> Control<D> {
         };
         gone.source.roll_back();
         let gone = (gone.digest, std::mem::take(&mut state.unseen));
-        self.back_in_force(state, Some(before), gone, "a call did not return")
+        let back = Back::tried("a call did not return");
+        self.back_in_force(state, Some(before), gone, &back)
     }
 }
 

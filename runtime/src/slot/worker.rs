@@ -6,7 +6,7 @@ use std::time::Instant;
 use weir_bus::pubsub::Recv;
 
 use super::aftermath::Rested;
-use super::control::Control;
+use super::control::{Back, Control};
 use super::generation::Generation;
 use super::job::{self, Ended};
 use super::supervision::Permit;
@@ -87,7 +87,7 @@ fn take<D: Duty>(
             Ended::Settled => return Taken::Done,
             Ended::GivenUp => return Taken::GivenUp,
             Ended::GoesBack(fault) => {
-                if !control.go_back(generation, &fault.to_string()) {
+                if !control.go_back(generation, &Back::tried(fault.to_string())) {
                     return Taken::Nobody;
                 }
             }

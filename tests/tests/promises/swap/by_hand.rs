@@ -168,3 +168,62 @@ fn a_config_with_one_good_and_one_bad_guest_changes_nothing_and_says_so_everywhe
     assert!(!status.contains("config not taken"), "{status}");
     daemon.kill();
 }
+
+#[test]
+fn several_guests_change_together_or_not_at_all_and_memory_is_forgotten_only_where_the_slot_says_so()
+ {
+    let config = |good: &str, keeps: &str, more: &str| {
+        format!(
+            r#"
+[sources.process]
+kind = "process"
+interval = "50ms"
+[slots.a-good]
+module = "{FILTER}"
+settings = {{ do = "{good}" }}
+[slots.b-keeps]
+module = "weir_hostile_memory.wasm"
+settings = {{ do = "{keeps}" }}
+{more}"#
+        )
+    };
+    let home = Home::new();
+    let path = home.write("weir.toml", config("answer", "answer", ""));
+    let mut daemon = home.start(&["run", "--config", path.to_str().expect("a text")]);
+    daemon.wait_for_start();
+    // One of them can't take over, which only the cut shows: the other goes back.
+    home.write("weir.toml", config("count", "refuse", ""));
+    let refused = daemon.wait_for("the refusal", |line| line["type"] == "config");
+    let why = refused["message"].as_str().unwrap_or_default();
+    assert!(
+        why.contains("slots.b-keeps: weir_hostile_memory.wasm can't take over")
+            && why.contains("slots.b-keeps.state = \"reset\" lets it begin without"),
+        "{why}"
+    );
+    let good = slot(&home, "a-good");
+    assert_eq!(
+        (&good["generation"], &good["rollbacks"]),
+        (&1.into(), &1.into())
+    );
+    // It was never tried: a config that asks for it alone gets it.
+    home.write("weir.toml", config("count", "answer", ""));
+    daemon.wait_for("the good half", |line| {
+        line["type"] == "config" && line["taken"] == true
+    });
+    assert_eq!(slot(&home, "a-good")["generation"], 3);
+    home.write(
+        "weir.toml",
+        config("count", "refuse", "state = \"reset\"\n"),
+    );
+    daemon.wait_for("the other half", |line| {
+        line["type"] == "config" && line["taken"] == true
+    });
+    let keeps = slot(&home, "b-keeps");
+    assert_eq!(keeps["generation"], 2);
+    let why = keeps["last_swap"]["reason"].as_str().unwrap_or_default();
+    assert!(
+        why.starts_with("it begins without what the one before had in memory"),
+        "{why}"
+    );
+    daemon.kill();
+}

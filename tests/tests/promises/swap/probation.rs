@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use weir::sandbox::{FaultReason, Limit};
-use weir::slot::{SwapEvent, SwapNotice};
+use weir::slot::{Back, SwapEvent, SwapNotice};
 use weir_tests::rig::{Finished, Rig, Setup};
 use weir_tests::rows;
 
@@ -94,7 +94,7 @@ fn what_a_guest_wrote_on_probation_is_gone_when_it_goes_back() {
     send(&rig, 3);
     rig.switch(SLOT, &settings_of(TRIGGER, r#"{ do = "count-in-state" }"#));
     send(&rig, 2);
-    let back = rig.pipeline().slots()[SLOT].roll_back("the test wants it".to_owned());
+    let back = rig.pipeline().slots()[SLOT].roll_back(Back::tried("the test wants it"));
     rig.wait(back.in_force())
         .expect("there is one to go back to");
     send(&rig, 1);
@@ -118,7 +118,7 @@ fn what_a_guest_wrote_on_probation_is_gone_when_it_goes_back() {
 fn a_guest_that_behaves_is_confirmed_and_the_one_before_can_still_be_asked_for() {
     let rig = start(TRIGGER, r#"{ do = "count-in-state" }"#);
     let slot = &rig.pipeline().slots()[SLOT];
-    let nobody = rig.wait(slot.roll_back("too early".to_owned()).in_force());
+    let nobody = rig.wait(slot.roll_back(Back::tried("too early")).in_force());
     assert!(nobody.is_err(), "there is no earlier generation");
     rig.switch(SLOT, &settings_of(TRIGGER, r#"{ do = "count-in-state" }"#));
     assert!(rig.slot(SLOT).on_probation);
@@ -126,7 +126,7 @@ fn a_guest_that_behaves_is_confirmed_and_the_one_before_can_still_be_asked_for()
         rig.send(rows::processes(number, 1));
     }
     rig.wait_until("it is confirmed", |rig, _| !rig.slot(SLOT).on_probation);
-    let back = rig.wait(slot.roll_back("all the same".to_owned()).in_force());
+    let back = rig.wait(slot.roll_back(Back::tried("all the same")).in_force());
     back.expect("the one before the confirmed one");
     rig.send(rows::processes(9_000, 1));
     rig.wait_until("the last is judged", |rig, _| {
