@@ -9,128 +9,16 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
-
 use super::aftermath::Handover;
-use super::comparison::Comparison;
 use super::costs::Costs;
 use super::recent::Recent;
 use super::shadow::Shadow;
 use super::statistics::SlotStatistics;
 use super::supervision::Supervisor;
-use super::swap::SwapNotice;
+use super::takeover::{Back, Candidate, InForce, Kept, Proposed, SwapNotice, Told};
 use super::{ABANDONED_THREADS_MAX, Duty, Part, Settled, SlotOptions, Without};
 use crate::digest::Digest;
-use crate::sandbox::{Fault, FaultReason, Memory, Original, Prepared, Source, Unsaved, Wants};
-
-/// Tells a waiter how it ended, once it has.
-pub(super) type Told<T> = oneshot::Sender<Result<T, String>>;
-
-/// A guest that is to take over a slot.
-pub struct Candidate {
-    /// The guest.
-    pub guest: Prepared,
-    /// What its rehearsal showed.
-    pub rehearsal: Option<Comparison>,
-    /// Where it can't restore what the one before has in memory, it begins without; else it is refused.
-    pub may_forget: bool,
-    /// What it begins with where there is none before it.
-    pub memory: Option<Memory>,
-}
-
-impl From<Prepared> for Candidate {
-    /// Without a rehearsal, and refused where it can't restore.
-    fn from(guest: Prepared) -> Self {
-        Self {
-            guest,
-            rehearsal: None,
-            may_forget: false,
-            memory: None,
-        }
-    }
-}
-
-/// A guest on its way into force, and who waits for it.
-pub(super) struct Proposed {
-    pub(super) candidate: Candidate,
-    pub(super) told: Option<Told<u64>>,
-}
-
-/// A guest that is, or was, in force, and all that makes another instance of it.
-pub(super) struct InForce {
-    pub(super) number: u64,
-    pub(super) source: Arc<Source>,
-    pub(super) digest: Digest,
-    /// As it was named.
-    pub(super) module: String,
-    pub(super) wants: Wants,
-    /// What it began with.
-    pub(super) memory: Option<Memory>,
-    /// What was asked for when it came, or when the one that was asked for went back.
-    pub(super) asked: Digest,
-    pub(super) original: Option<Original>,
-}
-
-/// What a slot has that outlives the process: its confirmed generation, and what has changed of its state.
-#[derive(Clone, Debug)]
-pub struct Kept {
-    /// The generation's number.
-    pub generation: u64,
-    /// Its module, as it was named.
-    pub module: String,
-    /// The module's digest.
-    pub digest: Digest,
-    /// The module as it was read; none of one that is built in.
-    pub original: Option<Original>,
-    /// The guest's settings, as JSON.
-    pub settings: String,
-    /// What was asked for when this was decided.
-    pub asked: Digest,
-    /// What the guest has in memory.
-    pub memory: Option<Memory>,
-    /// What of the state changed since it was asked for last.
-    pub unsaved: Unsaved,
-}
-
-/// Tells how something ended that a slot was asked to do between two batches.
-pub struct Switched<T = u64>(oneshot::Receiver<Result<T, String>>);
-
-impl<T> Switched<T> {
-    pub(super) fn pair() -> (Self, Told<T>) {
-        let (told, switched) = oneshot::channel();
-        (Self(switched), told)
-    }
-
-    /// How it ended: of a guest, the generation's number once it is in force.
-    ///
-    /// # Errors
-    /// Why it isn't: it can't take over, the slot ended first, or another guest overtook it.
-    pub async fn in_force(self) -> Result<T, String> {
-        let told = self.0.await;
-        told.unwrap_or_else(|_| Err("the slot ended, or another guest overtook it".to_owned()))
-    }
-}
-
-/// Why a guest goes back.
-#[derive(Clone, Debug)]
-pub struct Back {
-    /// For a person.
-    pub why: String,
-    /// It has been tried: what was asked for with it is not asked for anew by a config that says the same. Else it is as
-    /// if it had never been asked for.
-    pub is_tried: bool,
-}
-
-impl Back {
-    /// It has been tried, and goes for that reason.
-    #[must_use]
-    pub fn tried(why: impl Into<String>) -> Self {
-        Self {
-            why: why.into(),
-            is_tried: true,
-        }
-    }
-}
+use crate::sandbox::{Fault, FaultReason, Memory, Prepared, Unsaved};
 
 pub(super) struct RunningJob<D: Duty> {
     pub(super) job: Arc<D::Job>,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::control::InForce;
 use super::probation::Tally;
+use super::takeover::InForce;
 use crate::digest::Digest;
 use crate::sandbox::{Fault, FaultReason, Instance, Memory, Source};
 

@@ -22,6 +22,7 @@ pub mod stage;
 mod statistics;
 mod supervision;
 mod swap;
+mod takeover;
 pub mod trigger;
 mod worker;
 
@@ -32,7 +33,6 @@ use weir_bus::batch::Batch;
 use weir_bus::pubsub::{Delivery, QueueCounts, Recv};
 
 pub use comparison::Comparison;
-pub use control::{Back, Candidate, Kept, Switched};
 pub use costs::Quantiles;
 pub use probation::Tally;
 pub use settled::{Part, Settled, Without};
@@ -40,15 +40,16 @@ pub use shadow::ShadowStatus;
 pub use statistics::SlotStatistics;
 pub use supervision::QuarantineStatus;
 pub use supervision::ledger::{FileLedger, QuarantineLedger, Quarantined};
-pub use swap::{SwapEvent, SwapNotice};
+pub use takeover::{Back, Candidate, Kept, SwapEvent, SwapNotice, Switched};
 
 use crate::config::{OnFault, SupervisionSettings, SwapSettings};
 use crate::dead_letters::DeadLetters;
 use crate::digest::Digest;
 use crate::sandbox::{Instance, Outcome, Prepared, Unsaved, Wants, World};
-use control::{Control, Proposed};
+use control::Control;
 pub(crate) use job::ABANDON_GRACE;
 pub(crate) use supervision::search::RUNS_PER_ROW_MAX;
+use takeover::Proposed;
 
 /// What all slots have, whatever their world.
 #[derive(Clone, Debug)]

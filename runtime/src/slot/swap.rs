@@ -7,66 +7,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-
 use super::Duty;
-use super::comparison::Comparison;
-use super::control::{Back, Candidate, Control, InForce, Proposed, State, Told};
+use super::control::{Control, State};
 use super::costs::Costs;
 use super::generation::{Generation, Probation};
 use super::probation::{Standing, judge};
+use super::takeover::{Back, Candidate, InForce, Proposed, SwapEvent, SwapNotice, Told};
 use crate::digest::Digest;
 use crate::sandbox::{Instance, Memory, Source};
-
-/// What happened to a slot's guest, to be told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SwapNotice {
-    /// What.
-    pub what: SwapEvent,
-    /// The generation that is in force now.
-    pub generation: u64,
-    /// Its module, as it was named.
-    pub module: String,
-    /// Its digest.
-    pub digest: String,
-    /// The digest of the other: the one before, or the one that went back or was refused.
-    pub other: String,
-    /// How long no generation was there to evaluate, in microseconds.
-    pub pause_us: u64,
-    /// Batches that the one in force has not seen, as the other answered them.
-    pub unseen: u64,
-    /// Why, where there is a reason.
-    pub reason: String,
-    /// What the last batches showed before, of the two beside each other.
-    pub rehearsal: Option<Comparison>,
-}
-
-/// What can happen to a slot's guest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SwapEvent {
-    /// Another came into force, on probation.
-    Swapped,
-    /// It has proved itself.
-    Confirmed,
-    /// The one before is in force again.
-    RolledBack,
-    /// It could not take over: nothing has changed.
-    Refused,
-}
-
-impl SwapEvent {
-    /// The event's word, as in its topic.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Swapped => "swapped",
-            Self::Confirmed => "confirmed",
-            Self::RolledBack => "rolled-back",
-            Self::Refused => "refused",
-        }
-    }
-}
 
 /// Notices that wait to be told; the oldest go. Nobody swaps so often between two looks.
 const NOTICES_MAX: usize = 64;

@@ -6,11 +6,12 @@ use std::time::Instant;
 use weir_bus::pubsub::Recv;
 
 use super::aftermath::Rested;
-use super::control::{Back, Control};
+use super::control::Control;
 use super::generation::Generation;
 use super::job::{self, Ended};
 use super::supervision::Permit;
 use super::supervision::search::Search;
+use super::takeover::Back;
 use super::{Duty, Without};
 
 /// Runs until there are no more jobs, or another thread has taken over.
