@@ -3,7 +3,7 @@
 use weir_bus::TopicPattern;
 
 use super::{GuestError, Guests};
-use crate::config::{Config, SlotSettings, TrustSettings};
+use crate::config::{Config, Module as ModuleName, SlotSettings, TrustSettings};
 use crate::keeper::Keeper;
 use crate::sandbox::{Memory, Module, Prepared};
 use crate::store::Confirmed;
@@ -80,6 +80,10 @@ impl Guests {
                     module = confirmed.module,
                     "what was confirmed wants other events than what is asked for, which begins"
                 );
+                return Ok(with_memory);
+            }
+            // Another release of the daemon brings its own.
+            Err(_) if matches!(confirmed.module.clone().into(), ModuleName::BuiltIn(_)) => {
                 return Ok(with_memory);
             }
             Err(why) => {
