@@ -12,7 +12,7 @@ use crate::slot::{Kept, SlotHandle};
 use crate::store::{self, Confirmed, Store};
 
 /// How often what slots have is written, if nothing happens to their guests: what a kill at any moment forgets.
-pub(crate) const SAVE_EVERY: Duration = Duration::from_secs(5);
+pub(crate) const SAVE_EVERY: Duration = Duration::from_secs(15);
 
 /// Keeps what slots have.
 pub(crate) struct Keeper {
