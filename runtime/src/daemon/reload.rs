@@ -125,14 +125,10 @@ impl Reloader {
         };
         let preparing = tokio::task::spawn_blocking(move || work.changes());
         let changes = preparing.await.map_err(|error| error.to_string())??;
-        let signers = changes.iter().map(|change| {
-            let signer = match &change.candidate {
-                Some(candidate) => candidate.guest.signed_by.clone(),
-                None => self.guests.signer(&change.slot),
-            };
-            (change.slot.clone(), signer)
-        });
-        let signers: Signers = signers.collect();
+        let signers = changes.iter();
+        let signers: Signers = signers
+            .map(|change| (change.slot.clone(), change.signer.clone()))
+            .collect();
         let lines = switch(slots, changes).await?;
         self.config = loaded.config;
         self.guests.note_signers(signers);
@@ -184,6 +180,8 @@ struct Change {
     candidate: Option<Candidate>,
     /// The guest that is to watch, or that nobody is to, where that has changed.
     shadow: Option<Option<Prepared>>,
+    /// Who has signed what is in force then.
+    signer: Option<String>,
 }
 
 /// A new config, and what it takes to prepare what it asks for.
@@ -234,9 +232,17 @@ impl Work {
         let shadow = shadow.map_err(|error| error.located(&self.provenance))?;
         shadow.as_ref().map_or(Ok(()), fits)?;
         let watches = shadow.as_ref().map(|shadow| shadow.asked);
+        let is_asked = slot.asked() == Some(guest.asked);
+        // What is asked for may have gone back, or another was put in its place by hand.
+        let stays = is_asked && slot.statistics().digest != guest.digest.to_string();
         Ok(Change {
             slot: name.to_owned(),
-            candidate: (slot.asked() != Some(guest.asked)).then(|| guest.into()),
+            signer: if stays {
+                self.guests.signer(name)
+            } else {
+                guest.signed_by.clone()
+            },
+            candidate: (!is_asked).then(|| guest.into()),
             shadow: (slot.shadow() != watches).then_some(shadow),
         })
     }

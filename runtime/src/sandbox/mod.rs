@@ -127,7 +127,13 @@ impl GuestOrder {
     /// What is asked for with a module of that digest, as a number.
     fn asked(&self, module: &Digest) -> Digest {
         let limits = serde_json::to_string(&self.limits).unwrap_or_default();
-        let text = format!("{module}\n{}\n{:?}\n{limits}", self.settings, self.grants);
+        let Self {
+            module: name,
+            settings,
+            grants,
+            ..
+        } = self;
+        let text = format!("{name}\n{module}\n{settings}\n{grants:?}\n{limits}");
         Digest::of(text.as_bytes())
     }
 }

@@ -102,7 +102,7 @@ fn a_slot_that_burnt_a_deadline_is_nice_until_it_has_behaved() {
     assert_eq!(nice_values_of("slot-nice"), [10]);
     // The one that is to take over has the usual priority: who watches makes it.
     rig.pipeline().slots()["nice"].watch(Instant::now());
-    assert_eq!(nice_values_of("slot-nice"), [0, 10]);
+    rig.wait_until("it is there", |_, _| nice_values_of("slot-nice") == [0, 10]);
     let faults = rig.slot("nice").faults;
     assert!(faults.keys().eq([&FaultReason::Deadline]), "{faults:?}");
     rig.wait_until("a fresh thread", |rig, _| {

@@ -137,6 +137,7 @@ pub(super) const GOOD: &[&str] = &[
     "find",
     "fire-all",
     "realloc-good",
+    "sign-state",
     "undecided-all",
 ];
 
