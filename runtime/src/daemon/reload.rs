@@ -221,16 +221,12 @@ impl Work {
         trust: &TrustSettings,
         slot: &dyn SlotHandle,
     ) -> Result<Change, String> {
-        let fits = |guest: &Prepared| {
-            slot.fits(guest)
-                .map_err(|why| format!("slots.{name}: {why}"))
-        };
         let guest = self.guests.prepare(name, settings, trust);
         let guest = guest.map_err(|error| error.located(&self.provenance))?;
-        fits(&guest)?;
-        let shadow = self.guests.prepare_shadow(name, settings, trust);
+        slot.fits(&guest)
+            .map_err(|why| format!("slots.{name}: {why}"))?;
+        let shadow = self.guests.prepare_shadow(name, settings, trust, &guest);
         let shadow = shadow.map_err(|error| error.located(&self.provenance))?;
-        shadow.as_ref().map_or(Ok(()), fits)?;
         let watches = shadow.as_ref().map(|shadow| shadow.asked);
         let is_asked = slot.asked() == Some(guest.asked);
         // What is asked for may have gone back, or another was put in its place by hand.

@@ -50,7 +50,7 @@ impl Guests {
         let wished = self.prepare(name, settings, trust)?;
         let beginning = Beginning {
             slot: name.to_owned(),
-            shadow: self.prepare_shadow(name, settings, trust)?,
+            shadow: self.prepare_shadow(name, settings, trust, &wished)?,
             first: wished,
             number: 1,
             memory: None,
@@ -163,7 +163,7 @@ fn judge(
 }
 
 /// Whether one may take over from the other: what the way to a slot was made for can't change under it.
-fn fits(kept: &Prepared, wished: &Prepared) -> bool {
+pub(super) fn fits(kept: &Prepared, wished: &Prepared) -> bool {
     let patterns = |guest: &Prepared| -> Vec<TopicPattern> { guest.wants.patterns.clone() };
     kept.world == wished.world
         && kept.wants.kinds == wished.wants.kinds

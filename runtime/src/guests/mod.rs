@@ -151,8 +151,8 @@ impl Guests {
         self.prepare_order(slot, &order, false)
     }
 
-    /// Prepares the guest that is to watch in a slot, where the config names one. It has the slot's settings, and
-    /// a copy of its state.
+    /// Prepares the guest that is to watch another in a slot, where the config names one. It has the slot's settings,
+    /// and a copy of its state.
     ///
     /// # Errors
     /// As [`Guests::prepare`].
@@ -161,6 +161,7 @@ impl Guests {
         slot: &str,
         settings: &SlotSettings,
         trust: &TrustSettings,
+        watched: &Prepared,
     ) -> Result<Option<Prepared>, GuestError> {
         let Some(module) = &settings.shadow else {
             return Ok(None);
@@ -173,7 +174,21 @@ impl Guests {
             keepsake: order.keepsake.fork(),
             ..order
         };
-        self.prepare_order(slot, &order, true).map(Some)
+        let shadow = self.prepare_order(slot, &order, true)?;
+        let message = if shadow.world != watched.world {
+            let (own, other) = (shadow.world.as_str(), watched.world.as_str());
+            format!("it is a {own}, and {} is a {other}", watched.module)
+        } else if beginning::fits(&shadow, watched) {
+            return Ok(Some(shadow));
+        } else {
+            format!("it wants other events than {}", watched.module)
+        };
+        let module = shadow.module;
+        Err(GuestError {
+            slot: slot.into(),
+            error: PrepareError::Watches { module, message },
+            is_shadow: true,
+        })
     }
 
     fn prepare_order(
@@ -233,7 +248,7 @@ impl Guests {
         slots
             .map(|(name, settings)| {
                 let prepared = self.prepare(name, settings, &config.trust)?;
-                drop(self.prepare_shadow(name, settings, &config.trust)?);
+                drop(self.prepare_shadow(name, settings, &config.trust, &prepared)?);
                 Ok((name.clone(), prepared))
             })
             .collect()

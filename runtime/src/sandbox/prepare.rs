@@ -67,6 +67,14 @@ pub enum PrepareError {
         /// What the guest says.
         message: String,
     },
+    /// It is to watch another guest, and isn't one like it.
+    #[error("{module} can't watch: {message}")]
+    Watches {
+        /// The module.
+        module: String,
+        /// What differs.
+        message: String,
+    },
     /// Its `init` wants what there isn't.
     #[error("{module}: its self-test: {message}")]
     SelfTest {
@@ -94,6 +102,7 @@ impl PrepareError {
             | Self::Shape { .. }
             | Self::Compile { .. }
             | Self::Fault { .. }
+            | Self::Watches { .. }
             | Self::SelfTest { .. } => "module",
         }
     }

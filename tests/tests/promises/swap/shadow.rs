@@ -76,6 +76,21 @@ fn one_that_breaks_harms_nobody_and_is_given_up() {
 }
 
 #[test]
+fn one_of_another_world_is_refused_by_its_key() {
+    let text = config(FILTER, r#"{ do = "answer" }"#);
+    let shadow = format!("[slots.under-test]\nshadow = \"{TRIGGER}\"");
+    let refused = Setup::new(text.replace("[slots.under-test]", &shadow)).refusal();
+    assert!(
+        refused.starts_with("slots.under-test.shadow: "),
+        "{refused}"
+    );
+    assert!(
+        refused.contains("can't watch: it is a trigger"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn what_it_writes_is_its_own() {
     let rig = watched(TRIGGER, r#"{ do = "count-in-state" }"#);
     send(&rig);
