@@ -28,6 +28,7 @@ pub mod slot;
 pub mod sources;
 pub mod store;
 pub mod testing;
+pub mod trigger;
 pub mod trust;
 pub mod turns;
 

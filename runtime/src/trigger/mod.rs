@@ -1,0 +1,80 @@
+//! The trigger manager: which firings become requests, in which order they are answered, and what became of
+//! each.
+//!
+//! It alone knows admission. It evaluates no condition (guests do), and works on no request (`chain/` does).
+
+use std::sync::Arc;
+
+use weir_bus::batch::Batch;
+use weir_bus::event::TriggerEvent;
+
+use crate::sandbox::Cause;
+
+/// How urgent a request is, least first: the order in which requests are answered is the reverse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Priority {
+    /// When there is time; refused first.
+    Low,
+    /// In turn.
+    Normal,
+    /// Before the others.
+    High,
+    /// At once.
+    Critical,
+}
+
+impl Priority {
+    /// All, most urgent first.
+    pub const ALL: [Self; 4] = [Self::Critical, Self::High, Self::Normal, Self::Low];
+
+    /// The name in the contract.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Normal => "normal",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+
+    /// The priority of that name; none: there is no such.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str() == name)
+    }
+}
+
+/// An admitted firing, on its way to whoever answers it.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// As it goes on the bus: its ids, trigger, rule, target, priority and what it is about.
+    pub event: Arc<TriggerEvent>,
+    /// The row that fired.
+    pub row: Arc<Batch>,
+    /// The same for a stage.
+    pub cause: Arc<Cause>,
+    /// How urgent it is.
+    pub priority: Priority,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ending {
+    /// All that was asked for came.
+    Answered,
+    /// Somebody whom it needs failed.
+    Failed,
+    /// The time was over.
+    TimedOut,
+    /// An operator or the daemon's end cancelled it.
+    Cancelled,
+}
+
+/// Where those who work on requests get them.
+pub trait Requests: Send + Sync {
+    /// The most urgent of those that wait; it counts as under way until [`Requests::ended`].
+    fn take(&self) -> Option<Request>;
+    /// A request that was taken has ended. Called once for each.
+    fn ended(&self, request: &Request, ending: Ending);
+}
