@@ -27,6 +27,7 @@ use crate::slot::stage::{StageDuty, StageJob, StageRouter};
 use crate::slot::trigger::TriggerDuty;
 use crate::slot::{self, Candidate, Slot, SlotHandle, SlotStatistics};
 use crate::sources::SourceOpenError;
+use crate::trigger::{Ending, Policy, Requests as _, Targets, TriggerManager};
 use crate::{sink, sources};
 
 /// Why a pipeline can't start.
@@ -79,6 +80,7 @@ pub struct Pipeline {
     bus: Arc<dyn EventBus>,
     collector: RunningCollector,
     slots: BTreeMap<String, Arc<dyn SlotHandle>>,
+    manager: Arc<TriggerManager>,
     sinks: Vec<RunningSink>,
     door: Option<Door>,
     keeper: Option<Arc<Keeper>>,
@@ -98,6 +100,7 @@ struct Wiring<'a> {
     config: &'a Config,
     bus: Arc<dyn EventBus>,
     router: Arc<StageRouter>,
+    manager: Arc<TriggerManager>,
     slots: BTreeMap<String, Arc<dyn SlotHandle>>,
     filters: Vec<(u32, String, Slot<FilterDuty>)>,
     shared: guests::Shared,
@@ -135,10 +138,27 @@ impl Pipeline {
         );
         let sinks = sink::open_all(config, &bus, console)?;
         let processes = guests.processes();
+        let router = Arc::new(StageRouter::default());
+        let policy = Policy::new(config, Targets::default());
+        let manager = Arc::new(TriggerManager::new(policy, Arc::clone(&bus)));
+        let (weak, to) = (Arc::downgrade(&manager), Arc::clone(&router));
+        manager.on_admitted(move || {
+            let Some(manager) = weak.upgrade() else {
+                return;
+            };
+            while let Some(request) = manager.take() {
+                to.send(&StageJob::new(
+                    (*request.row).clone(),
+                    (*request.cause).clone(),
+                ));
+                manager.ended(&request, Ending::Answered);
+            }
+        });
         let mut wiring = Wiring {
             config,
             bus: Arc::clone(&bus),
-            router: Arc::new(StageRouter::default()),
+            router: Arc::clone(&router),
+            manager: Arc::clone(&manager),
             slots: BTreeMap::new(),
             filters: Vec::new(),
             shared: guests::Shared::new(config),
@@ -178,6 +198,7 @@ impl Pipeline {
             bus,
             collector: collector.start(),
             slots: wiring.slots,
+            manager,
             sinks,
             door,
             keeper,
@@ -222,6 +243,12 @@ impl Pipeline {
     #[must_use]
     pub const fn slots(&self) -> &BTreeMap<String, Arc<dyn SlotHandle>> {
         &self.slots
+    }
+
+    /// The trigger manager.
+    #[must_use]
+    pub const fn triggers(&self) -> &Arc<TriggerManager> {
+        &self.manager
     }
 
     /// Keeps what slots have for the next run, as it is now. Waits for the disk.
@@ -352,13 +379,8 @@ impl Wiring<'_> {
                 );
                 let subscriber =
                     subscribed.map_err(|error| StartError::Subscribe(Box::new(error)))?;
-                let duty = TriggerDuty::new(
-                    name.clone(),
-                    subscriber,
-                    Arc::clone(&self.bus),
-                    publisher,
-                    Arc::clone(&self.router),
-                );
+                self.manager.add_slot(&name, publisher);
+                let duty = TriggerDuty::new(name.clone(), subscriber, Arc::clone(&self.manager));
                 Arc::new(Slot::start(options, duty, opening).map_err(thread)?)
             }
             World::Filter => {

@@ -23,6 +23,7 @@ const fn prefix(kind: Kind) -> &'static str {
     }
 }
 
+const CONTROL_SUPPRESSED: &str = "control.suppressed";
 const CONTROL_TRIGGER: &str = "control.trigger";
 const FINDINGS: &str = "findings";
 
@@ -38,7 +39,11 @@ pub fn event(kind: Kind, leaf: &str) -> Result<Topic, TopicError> {
 /// As [`event`], for leaves that our own code writes and that can't be refused any more: what no token
 /// has becomes `_`, an empty leaf too, and a leaf ends after 64 bytes.
 pub fn of_event(kind: Kind, leaf: &str) -> Topic {
-    let mut text = format!("{}.", prefix(kind));
+    with_leaf(prefix(kind), leaf)
+}
+
+fn with_leaf(family: &str, leaf: &str) -> Topic {
+    let mut text = format!("{family}.");
     let allowed = |c: char| if is_token_char(c) { c } else { '_' };
     text.extend(leaf.chars().map(allowed).take(LEAF_BYTES_MAX));
     if leaf.is_empty() {
@@ -68,6 +73,11 @@ pub fn all_events(kind: Kind) -> TopicPattern {
 /// [`TopicError`] where `collector` isn't one token.
 pub fn control_trigger(collector: &str) -> Result<Topic, TopicError> {
     build(CONTROL_TRIGGER, &[collector])
+}
+
+/// What a trigger was kept from, summed up: `control.suppressed.<trigger>`. Written as [`of_event`] writes leaves.
+pub fn suppressed(trigger: &str) -> Topic {
+    with_leaf(CONTROL_SUPPRESSED, trigger)
 }
 
 /// What happens to a slot's guest: `control.guest.<slot>.<what>`.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use error::TopicError;
-pub use families::{default_patterns, kind_of, of_event};
+pub use families::{default_patterns, kind_of, of_event, suppressed};
 pub use matcher::{Matched, TopicMatcher};
 pub use pattern::{PatternToken, TopicPattern};
 

@@ -3,7 +3,9 @@
 //! Knows nothing of layers. Invariant: what comes out is within the range, and what doesn't is told with the
 //! value and what is wrong with it.
 
-use super::keys::{ACCOUNT_BYTES_MAX, Item, Key, Takes, TextRule, name_is_good, nearest_of};
+use super::keys::{
+    ACCOUNT_BYTES_MAX, Item, Key, TEXT_BYTES_MAX, Takes, TextRule, name_is_good, nearest_of,
+};
 use super::origin::shown;
 use super::raw::{At, Raw};
 use super::units::{SizeError, parse_size};
@@ -243,7 +245,12 @@ fn list(
 
 fn by_rule(rule: TextRule, text: &str) -> Result<String, Problem> {
     match rule {
-        TextRule::Name if !name_is_good(text) => Err("not a name".into()),
+        TextRule::Any if text.trim().is_empty() => Err("empty".into()),
+        TextRule::Any if text.len() > TEXT_BYTES_MAX => {
+            Err(format!("{} bytes are too many", text.len()).into())
+        }
+        TextRule::NameOrNone if text.is_empty() => Ok(String::new()),
+        TextRule::Name | TextRule::NameOrNone if !name_is_good(text) => Err("not a name".into()),
         TextRule::Module => module(text),
         TextRule::Sha256 if text.len() != 64 => {
             Err(format!("{} characters, not 64", text.chars().count()).into())
@@ -263,7 +270,7 @@ fn by_rule(rule: TextRule, text: &str) -> Result<String, Problem> {
         TextRule::LogFilter => log_filter(text),
         TextRule::AccountOrNone if text.is_empty() => Ok(String::new()),
         TextRule::Account | TextRule::AccountOrNone => account(text),
-        TextRule::Name => Ok(text.to_owned()),
+        TextRule::Any | TextRule::Name | TextRule::NameOrNone => Ok(text.to_owned()),
     }
 }
 

@@ -41,10 +41,11 @@ pub use origin::{Layer, Origin};
 pub use page::keys_page;
 pub use provenance::{Known, Provenance, render};
 pub use validated::{
-    AccessSettings, BusSettings, CollectorSettings, Config, DeadLetterSettings, Grant, LogFormat,
-    LogSettings, MetricsSettings, OnFault, OnState, ReplayPace, SandboxSettings, SinkSettings,
-    SlotQueuePolicy, SlotSettings, SourceSettings, SupervisionSettings, SwapSettings,
-    TrustSettings, TrustedKey,
+    AccessSettings, AdmissionSettings, BusSettings, CollectorSettings, Config, DeadLetterSettings,
+    ExceptionSettings, Grant, LogFormat, LogSettings, MetricsSettings, OnFault, OnState,
+    ReplayPace, SandboxSettings, SinkSettings, SlotQueuePolicy, SlotSettings, SourceSettings,
+    SupervisionSettings, SwapSettings, ThresholdSettings, TriggerSettings, TrustSettings,
+    TrustedKey,
 };
 pub use value::Value;
 pub use weir_bus::pubsub::BusKind;

@@ -10,7 +10,7 @@ use crate::slot::SlotStatistics;
 type SlotCount = (&'static str, &'static str, fn(&SlotStatistics) -> f64);
 
 /// What of a slot only grows.
-const SLOT_COUNTERS: [SlotCount; 21] = [
+const SLOT_COUNTERS: [SlotCount; 20] = [
     (
         "weir_slot_answered_calls_total",
         "Calls that ended in an answer.",
@@ -35,11 +35,6 @@ const SLOT_COUNTERS: [SlotCount; 21] = [
         "weir_slot_rejected_calls_total",
         "Calls in which the guest gave no verdict, without a fault.",
         |slot| number(slot.rejected),
-    ),
-    (
-        "weir_slot_cut_requests_total",
-        "Requests of the guest that went no further, as their cascade was too deep.",
-        |slot| number(slot.requests_cut),
     ),
     (
         "weir_slot_restarts_total",

@@ -375,7 +375,6 @@ impl<D: Duty> Control<D> {
         statistics.shadow = state.shadow.as_ref().map(Shadow::status);
         drop(state);
         statistics.queue = self.duty.counts();
-        statistics.requests_cut = self.duty.cut();
         statistics
     }
 }

@@ -6,7 +6,6 @@
 //! two batches, never within one.
 
 mod aftermath;
-mod cascade;
 mod comparison;
 mod control;
 mod costs;
@@ -129,10 +128,6 @@ pub trait Duty: Send + Sync + 'static {
     fn settle(&self, job: &Self::Job, settled: Settled<Self::Answer>, generation: u64);
     /// The counts of the queue that jobs come from.
     fn counts(&self) -> QueueCounts;
-    /// Effects of answers that went no further, as their cascade had become too deep.
-    fn cut(&self) -> u64 {
-        0
-    }
 }
 
 /// What a queue delivered, for those whom a gap tells nothing.

@@ -51,8 +51,6 @@ pub struct SlotStatistics {
     pub rows_dead_lettered: u64,
     /// Rows that the guest itself could not decide.
     pub rows_undecided: u64,
-    /// Requests of the guest that went no further, as their cascade had become too deep.
-    pub requests_cut: u64,
     /// Faults by reason.
     pub faults: BTreeMap<FaultReason, u64>,
     /// The last fault.

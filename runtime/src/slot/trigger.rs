@@ -1,21 +1,15 @@
-//! The duty of a trigger slot: batches come from the bus, firings become trigger requests, which
-//! go to the stages and, as events, to the bus.
+//! The duty of a trigger slot: batches come from the bus, firings go to the trigger manager.
 
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use weir_bus::batch::Batch;
-use weir_bus::event::{ProcessColumns, TriggerEvent};
-use weir_bus::pubsub::{Delivery, EventBus, PublisherId, QueueCounts, Recv, Subscriber};
-use weir_bus::{CollectionEvent, Selection, Timestamp, Topic};
+use weir_bus::pubsub::{Delivery, QueueCounts, Recv, Subscriber};
 
-use super::cascade::Place;
 use super::comparison::fingerprint;
-use super::stage::{StageJob, StageRouter};
 use super::{Duty, Settled};
-use crate::ids::new_id;
-use crate::sandbox::{Cause, Firing, Instance, Outcome, Rule, Verdicts, Wants, World};
+use crate::sandbox::{Instance, Outcome, Rule, Verdicts, Wants, World};
+use crate::trigger::{Firing, TriggerManager};
 
 /// A batch on its way to a trigger, with what was lost before it.
 pub struct TriggerJob {
@@ -29,33 +23,20 @@ pub struct TriggerDuty {
     /// Of the guest in force: its firings name them by number.
     rules: Mutex<Arc<[Rule]>>,
     subscriber: Subscriber,
-    bus: Arc<dyn EventBus>,
-    publisher: PublisherId,
-    stages: Arc<StageRouter>,
+    manager: Arc<TriggerManager>,
     missed: Mutex<Option<u64>>,
-    /// Firings that went no further: their cascade had become too deep.
-    cut: AtomicU64,
 }
 
 impl TriggerDuty {
     /// A trigger that takes what `subscriber` receives.
     #[must_use]
-    pub fn new(
-        slot: String,
-        subscriber: Subscriber,
-        bus: Arc<dyn EventBus>,
-        publisher: PublisherId,
-        stages: Arc<StageRouter>,
-    ) -> Self {
+    pub fn new(slot: String, subscriber: Subscriber, manager: Arc<TriggerManager>) -> Self {
         Self {
             slot,
             rules: Mutex::new(Arc::from([])),
             subscriber,
-            bus,
-            publisher,
-            stages,
+            manager,
             missed: Mutex::new(Some(0)),
-            cut: AtomicU64::new(0),
         }
     }
 
@@ -63,79 +44,28 @@ impl TriggerDuty {
         self.missed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// None if it would go too deep.
-    fn request(&self, batch: &Batch, firing: &Firing) -> Option<TriggerEvent> {
-        let rules = Arc::clone(&self.rules.lock().unwrap_or_else(PoisonError::into_inner));
-        let rule = usize::try_from(firing.rule)
-            .ok()
-            .and_then(|rule| rules.get(rule));
-        let row = usize::try_from(firing.row).unwrap_or(usize::MAX);
-        let request_id = new_id();
-        let place = Place::behind(batch, row, &request_id)?;
-        let process = ProcessColumns::of(batch).and_then(|columns| columns.row(row));
-        Some(TriggerEvent {
-            timestamp: Timestamp::now(),
-            correlation_id: place.correlation_id,
-            parent_id: place.parent_id,
-            root_id: place.root_id,
-            depth: place.depth,
-            request_id,
-            trigger: self.slot.clone(),
-            rule: rule.map(|rule| rule.name.clone()).unwrap_or_default(),
-            target: rule.map(|rule| rule.target.clone()).unwrap_or_default(),
-            priority: rule.map(|rule| rule.priority.clone()).unwrap_or_default(),
-            target_pid: process.map(|process| process.pid()),
-            target_start_time: process.map(|process| process.start_time()),
-            target_path: process.and_then(|process| process.executable().map(str::to_owned)),
-            metadata: firing
-                .message
-                .iter()
-                .map(|text| format!("message={text}"))
-                .collect(),
-            ..TriggerEvent::default()
-        })
-    }
-
-    fn fire(&self, batch: &Batch, firing: &Firing) {
-        let Some(request) = self.request(batch, firing) else {
-            self.cut.fetch_add(1, Ordering::Relaxed);
-            return;
-        };
-        let Ok(event) = batch.select(&Selection::Rows(vec![firing.row])) else {
-            return;
-        };
-        let cause = Cause {
-            request_id: request.request_id.clone(),
-            trigger: request.trigger.clone(),
-            rule: request.rule.clone(),
-            priority: request.priority.clone(),
-            message: firing.message.clone(),
-            correlation_id: request.correlation_id.clone(),
-            parent_id: request.parent_id.clone(),
-            root_id: request.root_id.clone(),
-            depth: request.depth,
-            metadata: Vec::new(),
-        };
-        self.announce(request);
-        self.stages.send(&StageJob::new(event, cause));
-    }
-
-    /// The request as an event: who listens to `control.trigger.>` sees every firing.
-    fn announce(&self, request: TriggerEvent) {
-        let event = CollectionEvent::from(request);
-        let topic: Topic = weir_bus::topic::of_event(event.kind(), self.leaf(&event));
-        let batch = Batch::of_events(topic, &self.slot, 0, std::slice::from_ref(&event));
-        let published = batch.map(|batch| self.bus.publish(self.publisher, Arc::new(batch)));
-        if let Err(error) = published {
-            tracing::error!(slot = %self.slot, %error, "a trigger request is no event");
+    fn undecided_by_rule(&self, verdicts: &Verdicts, rules: &[Rule]) {
+        let mut rows: BTreeMap<u32, u64> = BTreeMap::new();
+        for undecided in &verdicts.undecided {
+            *rows.entry(undecided.rule).or_default() += 1;
+        }
+        for (rule, rows) in rows {
+            let rule = usize::try_from(rule).ok().and_then(|rule| rules.get(rule));
+            let rule = rule.map_or("", |rule| &rule.name);
+            self.manager.undecided(&self.slot, rule, rows);
+        }
+        // One a batch is enough for a person to see what it is.
+        if let Some(one) = verdicts.undecided.first() {
+            let rule = usize::try_from(one.rule)
+                .ok()
+                .and_then(|rule| rules.get(rule));
+            let rule = rule.map_or("", |rule| &rule.name);
+            tracing::debug!(slot = %self.slot, rule, part = %one.part, reason = %one.reason, "could not evaluate");
         }
     }
 
-    fn leaf<'a>(&'a self, event: &'a CollectionEvent) -> &'a str {
-        match event {
-            CollectionEvent::Trigger(request) if !request.target.is_empty() => &request.target,
-            _ => &self.slot,
-        }
+    fn rules(&self) -> Arc<[Rule]> {
+        Arc::clone(&self.rules.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -229,20 +159,26 @@ impl Duty for TriggerDuty {
 
     fn settle(&self, job: &TriggerJob, settled: Settled<Verdicts>, _generation: u64) {
         // Rows without a verdict fire nothing: the fault is what is told of them.
+        let rules = self.rules();
+        let rule_of = |number: u32| rules.get(usize::try_from(number).ok()?);
         for part in settled.parts {
-            let first = u32::try_from(part.rows.start).unwrap_or(u32::MAX);
-            for mut firing in part.verdict.into_iter().flat_map(|all| all.firings) {
-                firing.row = firing.row.saturating_add(first);
-                self.fire(&job.batch, &firing);
-            }
+            let Ok(verdicts) = part.verdict else { continue };
+            let firings = verdicts.firings.iter().map(|firing| Firing {
+                slot: &self.slot,
+                rule: rule_of(firing.rule),
+                batch: &job.batch,
+                row: part
+                    .rows
+                    .start
+                    .saturating_add(usize::try_from(firing.row).unwrap_or(usize::MAX)),
+                message: firing.message.as_deref(),
+            });
+            self.manager.offer(firings);
+            self.undecided_by_rule(&verdicts, &rules);
         }
     }
 
     fn counts(&self) -> QueueCounts {
         self.subscriber.counts()
-    }
-
-    fn cut(&self) -> u64 {
-        self.cut.load(Ordering::Relaxed)
     }
 }

@@ -3,10 +3,31 @@
 //!
 //! It alone knows admission. It evaluates no condition (guests do), and works on no request (`chain/` does).
 
+mod admission;
+mod bucket;
+mod counts;
+mod decisions;
+mod dedup;
+mod manager;
+mod place;
+mod policy;
+mod queue;
+mod subject;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use weir_bus::batch::Batch;
 use weir_bus::event::TriggerEvent;
+
+pub use admission::Firing;
+pub use counts::{Refusal, TriggerCounts};
+pub use decisions::Decision;
+pub use manager::{TriggerManager, TriggerStatus, TriggersStatus, shown};
+pub use policy::{CONDITIONS_SLOT, Policy, Targets};
 
 use crate::sandbox::Cause;
 

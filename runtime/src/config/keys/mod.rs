@@ -12,11 +12,13 @@ mod limits;
 mod slots;
 mod supervision;
 mod takes;
+mod triggers;
 mod trust;
 
 pub(crate) use find::{
     Found, NAME_BYTES_MAX, children, find, name_is_good, nearest_key, nearest_of, place_of_name,
 };
+pub(crate) use takes::TEXT_BYTES_MAX;
 pub use takes::{Item, Takes, TextRule};
 
 /// Names of users and groups have at most so many bytes: Linux's `LOGIN_NAME_MAX`.
@@ -109,7 +111,7 @@ impl Computed {
 }
 
 /// What stands at the head of each table of the config, in the order in which people read them.
-pub(crate) const SECTIONS: [(&str, &str); 15] = [
+pub(crate) const SECTIONS: [(&str, &str); 19] = [
     (
         "collector",
         "How events are collected: buffers, batches and timeouts.",
@@ -154,6 +156,22 @@ pub(crate) const SECTIONS: [(&str, &str); 15] = [
         "slots.<name>.limits",
         "What a guest may use; breaking a limit is a fault that names it.",
     ),
+    (
+        "admission",
+        "Which firings become requests: how often, about what, how many may wait.",
+    ),
+    (
+        "trigger.<name>",
+        "A condition in SQL, and what happens where it holds. [[trigger]] with name = \"NAME\" is the same.",
+    ),
+    (
+        "trigger.<name>.threshold",
+        "It fires only where so many rows come together.",
+    ),
+    (
+        "exception.<name>",
+        "A known good one that a trigger is silent about. [[exception]] is the same, and needs no name.",
+    ),
     ("sinks.<name>", "A sink: where findings and events leave."),
 ];
 
@@ -174,6 +192,9 @@ pub fn all() -> impl Iterator<Item = &'static Key> {
         ends::SOURCES,
         slots::SLOTS,
         limits::LIMITS,
+        triggers::ADMISSION,
+        triggers::TRIGGER,
+        triggers::EXCEPTION,
         ends::SINKS,
     ]
     .into_iter()

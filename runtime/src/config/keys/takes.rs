@@ -8,6 +8,9 @@ use super::{ACCOUNT_BYTES_MAX, NAME_BYTES_MAX};
 use std::fmt;
 use std::time::Duration;
 
+/// Free texts have at most so many bytes: what a condition may have.
+pub(crate) const TEXT_BYTES_MAX: usize = 16 << 10;
+
 /// What a key takes. Bounds are inclusive.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Takes {
@@ -77,8 +80,12 @@ pub enum Item {
 /// The rule that a text keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TextRule {
+    /// Any text of at most [`TEXT_BYTES_MAX`] bytes that isn't blank.
+    Any,
     /// A name that can be a token of a topic.
     Name,
+    /// The same, or an empty text for none.
+    NameOrNone,
     /// `builtin:NAME`, or the path of a component.
     Module,
     /// 64 hexadecimal digits.
@@ -98,6 +105,11 @@ pub enum TextRule {
 impl fmt::Display for TextRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Any => write!(f, "a text of at most {TEXT_BYTES_MAX} bytes"),
+            Self::NameOrNone => write!(
+                f,
+                "a name of A-Z, a-z, 0-9, `_` and `-`, at most {NAME_BYTES_MAX} bytes, or \"\" for none"
+            ),
             Self::Name => write!(
                 f,
                 "a name of A-Z, a-z, 0-9, `_` and `-`, at most {NAME_BYTES_MAX} bytes"

@@ -4,6 +4,7 @@
 //! a [`Config`] from outside data, so nobody holds an invalid one. What is switched off isn't in it.
 
 mod slots;
+mod triggers;
 
 use super::units::duration_as_text;
 use crate::trust::PublicKey;
@@ -15,6 +16,7 @@ use weir_bus::TopicPattern;
 use weir_bus::pubsub::BusKind;
 
 pub use slots::{Grant, OnFault, OnState, SlotQueuePolicy, SlotSettings};
+pub use triggers::{AdmissionSettings, ExceptionSettings, ThresholdSettings, TriggerSettings};
 
 /// All of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +46,14 @@ pub struct Config {
     /// The enabled `[slots.<name>]`, by name.
     #[serde(default)]
     pub slots: BTreeMap<String, SlotSettings>,
+    /// `[admission]`
+    pub admission: AdmissionSettings,
+    /// The enabled `[[trigger]]` entries, by name.
+    #[serde(default)]
+    pub trigger: BTreeMap<String, TriggerSettings>,
+    /// The enabled `[[exception]]` entries, by name.
+    #[serde(default)]
+    pub exception: BTreeMap<String, ExceptionSettings>,
     /// The enabled `[sinks.<name>]`, by name.
     #[serde(default)]
     pub sinks: BTreeMap<String, SinkSettings>,

@@ -7,9 +7,6 @@
 use weir_bus::batch::Batch;
 use weir_bus::event::{FindingColumns, TriggerColumns};
 
-/// The most requests that may come before one in its cascade.
-const DEPTH_MAX: u32 = 5;
-
 /// A request's place in a cascade.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
@@ -21,8 +18,14 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// The place of the request `request_id` that a row leads to; none: it would be too deep.
-    pub(super) fn behind(batch: &Batch, row: usize, request_id: &str) -> Option<Self> {
+    /// The place of the request `request_id` that a row leads to; none: more than `depth_max` requests would come
+    /// before it.
+    pub(super) fn behind(
+        batch: &Batch,
+        row: usize,
+        request_id: &str,
+        depth_max: u32,
+    ) -> Option<Self> {
         let (parent_id, correlation_id, root_id, depth) =
             if let Some(request) = TriggerColumns::of(batch).and_then(|all| all.row(row)) {
                 let ids = (request.correlation_id(), request.root_id());
@@ -44,7 +47,7 @@ impl Place {
             root_id: root_id.to_owned(),
             depth: depth.saturating_add(1),
         };
-        (place.depth <= DEPTH_MAX).then_some(place)
+        (place.depth <= depth_max).then_some(place)
     }
 }
 
@@ -58,7 +61,7 @@ mod tests {
         let event = event.into();
         let topic = weir_bus::topic::of_event(event.kind(), "test");
         let batch = Batch::of_events(topic, "test", 0, &[event]).expect("a batch");
-        Place::behind(&batch, 0, "new")
+        Place::behind(&batch, 0, "new", 5)
     }
 
     #[test]
