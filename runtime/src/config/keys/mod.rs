@@ -5,6 +5,7 @@
 //! key here has its field in [`Config`](super::Config) (a test walks both).
 
 mod bus;
+mod chains;
 mod daemon;
 mod ends;
 mod find;
@@ -15,8 +16,9 @@ mod takes;
 mod triggers;
 mod trust;
 
+pub(crate) use ends::TRIGGERABLE;
 pub(crate) use find::{
-    Found, NAME_BYTES_MAX, children, find, name_is_good, nearest_key, nearest_of, place_of_name,
+    Found, NAME_BYTES_MAX, children, find, name_is_good, nearest_key, nearest_of, places_of_names,
 };
 pub(crate) use takes::TEXT_BYTES_MAX;
 pub use takes::{Item, Takes, TextRule};
@@ -31,8 +33,8 @@ pub(crate) const MIB: u64 = 1 << 20;
 /// One gibibyte, in bytes.
 pub(crate) const GIB: u64 = 1 << 30;
 
-/// The segment of a key's path that stands for a name that the operator chose: of a source, slot, sink, access rule or
-/// key of trust.
+/// The segment of a key's path that stands for a name that the operator chose: of a source, slot, sink, access rule,
+/// key of trust, chain, or stage of one.
 pub const NAME_SEGMENT: &str = "<name>";
 
 /// One key of the config.
@@ -111,7 +113,7 @@ impl Computed {
 }
 
 /// What stands at the head of each table of the config, in the order in which people read them.
-pub(crate) const SECTIONS: [(&str, &str); 19] = [
+pub(crate) const SECTIONS: [(&str, &str); 22] = [
     (
         "collector",
         "How events are collected: buffers, batches and timeouts.",
@@ -172,6 +174,15 @@ pub(crate) const SECTIONS: [(&str, &str); 19] = [
         "exception.<name>",
         "A known good one that a trigger is silent about. [[exception]] is the same, and needs no name.",
     ),
+    (
+        "chains",
+        "What works on requests: chains, and slots and sources by themselves.",
+    ),
+    (
+        "chain.<name>",
+        "A chain: stages that work on a request whose target it is, each after those that it waits for.",
+    ),
+    ("chain.<name>.stages.<name>", "A stage of a chain."),
     ("sinks.<name>", "A sink: where findings and events leave."),
 ];
 
@@ -195,6 +206,9 @@ pub fn all() -> impl Iterator<Item = &'static Key> {
         triggers::ADMISSION,
         triggers::TRIGGER,
         triggers::EXCEPTION,
+        chains::CHAINS,
+        chains::CHAIN,
+        chains::STAGES,
         ends::SINKS,
     ]
     .into_iter()
@@ -219,10 +233,10 @@ impl Key {
         self
     }
 
-    /// The table of names that it stands in, and the rest of its path after the name; nothing for a key of a
-    /// plain table.
+    /// The innermost table of names that it stands in, and the rest of its path after the name; nothing for a
+    /// key of a plain table.
     pub(crate) fn split_at_name(&self) -> Option<(&'static str, &'static str)> {
-        let (table, rest) = self.path.split_once(NAME_SEGMENT)?;
+        let (table, rest) = self.path.rsplit_once(NAME_SEGMENT)?;
         Some((table.strip_suffix('.')?, rest.strip_prefix('.')?))
     }
 

@@ -3,6 +3,7 @@
 //! Field names are the keys' names; a test holds the two together. Invariant: only [`load`](super::load) makes
 //! a [`Config`] from outside data, so nobody holds an invalid one. What is switched off isn't in it.
 
+mod chains;
 mod slots;
 mod triggers;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 use weir_bus::TopicPattern;
 use weir_bus::pubsub::BusKind;
 
+pub use chains::{ChainSettings, ChainStageSettings, ChainsSettings};
 pub use slots::{Grant, OnFault, OnState, SlotQueuePolicy, SlotSettings};
 pub use triggers::{AdmissionSettings, ExceptionSettings, ThresholdSettings, TriggerSettings};
 
@@ -54,6 +56,11 @@ pub struct Config {
     /// The enabled `[[exception]]` entries, by name.
     #[serde(default)]
     pub exception: BTreeMap<String, ExceptionSettings>,
+    /// `[chains]`
+    pub chains: ChainsSettings,
+    /// The enabled `[chain.<name>]`, by name.
+    #[serde(default)]
+    pub chain: BTreeMap<String, ChainSettings>,
     /// The enabled `[sinks.<name>]`, by name.
     #[serde(default)]
     pub sinks: BTreeMap<String, SinkSettings>,
