@@ -186,8 +186,14 @@ fn duration(text: &str, min: Duration, max: Duration) -> Result<Value, Problem> 
         Ok(duration) if duration > max => Err(ABOVE.into()),
         Ok(duration) => Ok(Value::Duration(duration)),
         Err(humantime::DurationError::NumberOverflow) => Err(ABOVE.into()),
+        Err(_) if is_negative(text.trim()) => Err(BELOW.into()),
         Err(_) => Err("not a duration".into()),
     }
+}
+
+fn is_negative(duration: &str) -> bool {
+    let without_sign = duration.strip_prefix('-');
+    without_sign.is_some_and(|rest| humantime::parse_duration(rest.trim()).is_ok())
 }
 
 fn choice(text: &str, of: &[&str], not_in_this_build: &[&str]) -> Result<String, Problem> {

@@ -13,6 +13,7 @@
 mod chain_rules;
 mod check;
 mod complete;
+mod conditions;
 mod difference;
 mod error;
 mod init;
@@ -27,6 +28,7 @@ mod provenance;
 mod raw;
 mod rules;
 mod text;
+mod trigger_rules;
 mod units;
 mod validated;
 mod value;
@@ -139,14 +141,16 @@ fn load_as(request: &LoadRequest<'_>, as_root: bool) -> Result<Loaded, ConfigErr
     let files = read_files(&mut layered, request, as_root);
     variables::read_environment(&mut layered, &request.environment);
     variables::read_flags(&mut layered, &request.flags);
+    conditions::place_slot(&mut layered);
     complete(&mut layered, &Host::new(as_root, &request.environment));
     rules::check_rules(&mut layered);
     let errors = std::mem::take(&mut layered.errors);
     if !errors.is_empty() {
         return Err(ConfigErrors::new(errors));
     }
-    let config = build(&layered)
+    let mut config = build(&layered)
         .map_err(|error| ConfigErrors::new(vec![ConfigError::Internal(error.to_string())]))?;
+    conditions::fill(&mut config);
     Ok(Loaded {
         config,
         provenance: Provenance::new(&layered),

@@ -10,14 +10,18 @@ use super::error::ConfigError;
 use super::keys::TextRule;
 use super::layer::{KeyPath, Reader, shown_key};
 use super::raw::{At, Entry, Raw};
+use crate::digest::Digest;
 
 /// The key of an item that names it; no key of a named table is called so.
 pub(crate) const NAME_KEY: &str = "name";
 
+/// The table whose items need no name: nobody would ask for one by it.
+const NAMELESS: &str = "exception";
+
 impl Reader<'_> {
     /// Reads the items of the array that stands in the place of the table of names at `path`.
     pub(super) fn items(&mut self, path: &KeyPath, items: &[At<Raw>]) {
-        let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
         for item in items {
             let Raw::Table(entries) = &item.value else {
                 self.not_a_table(path, item);
@@ -26,13 +30,13 @@ impl Reader<'_> {
             let Some((name, offset)) = self.name_of(path, item.offset, entries) else {
                 continue;
             };
-            if let Some(first) = seen.insert(name, offset) {
-                self.named_twice(path, name, offset, first);
+            if let Some(first) = seen.insert(name.clone(), offset) {
+                self.named_twice(path, &name, offset, first);
                 continue;
             }
             let is_other = |entry: &&Entry| entry.key.value != NAME_KEY;
             let rest: Vec<Entry> = entries.iter().filter(is_other).cloned().collect();
-            let path: KeyPath = path.iter().cloned().chain([name.to_owned()]).collect();
+            let path: KeyPath = path.iter().cloned().chain([name]).collect();
             if self.name(&path, offset) {
                 self.table(&path, &rest);
             }
@@ -40,13 +44,16 @@ impl Reader<'_> {
     }
 
     /// What an item is called, and where that stands.
-    fn name_of<'a>(
+    fn name_of(
         &mut self,
         path: &KeyPath,
         item: usize,
-        entries: &'a [Entry],
-    ) -> Option<(&'a str, usize)> {
+        entries: &[Entry],
+    ) -> Option<(String, usize)> {
         let Some(entry) = entries.iter().find(|entry| entry.key.value == NAME_KEY) else {
+            if path.iter().eq([NAMELESS]) {
+                return Some((name_by_content(entries), item));
+            }
             let error = ConfigError::Missing {
                 origin: (self.origin)(item),
                 key: name_key(path),
@@ -57,7 +64,7 @@ impl Reader<'_> {
             return None;
         };
         if let Raw::Text(name) = &entry.value.value {
-            return Some((name, entry.value.offset));
+            return Some((name.clone(), entry.value.offset));
         }
         let error = ConfigError::Value {
             origin: (self.origin)(entry.value.offset),
@@ -81,6 +88,29 @@ impl Reader<'_> {
             ),
         };
         self.into.errors.push(error);
+    }
+}
+
+/// A name that the same item has in every layer, and no other.
+fn name_by_content(entries: &[Entry]) -> String {
+    /// So much of the digest: 64 bits tell more items apart than a config may hold.
+    const DIGITS: usize = 16;
+    let is_switch = |entry: &&Entry| entry.key.value == "enabled";
+    let mut texts: Vec<String> = entries
+        .iter()
+        .filter(|entry| !is_switch(entry))
+        .map(|entry| format!("{:?}={:?}", entry.key.value, plain(&entry.value.value)))
+        .collect();
+    texts.sort_unstable();
+    let digest = Digest::of(texts.join("\n").as_bytes()).to_string();
+    format!("no-{}", digest.get(..DIGITS).unwrap_or_default())
+}
+
+/// A value without its places in the text.
+fn plain(value: &Raw) -> String {
+    match value {
+        Raw::List(items) => items.iter().map(|item| plain(&item.value)).collect(),
+        other => given(other),
     }
 }
 

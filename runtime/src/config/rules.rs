@@ -9,6 +9,7 @@ use super::keys::{Fallback, Found, find, nearest_of};
 use super::layer::{KeyPath, Layered, shown_key};
 use super::names::BUILT_IN_PREFIX;
 use super::origin::{Origin, shown};
+use super::trigger_rules::check_triggers;
 use super::value::Value;
 
 /// Pairs of keys of a slot of which the first may not be more than the second.
@@ -46,6 +47,7 @@ pub(crate) fn check_rules(layered: &mut Layered) {
         recording_has_path(layered, &sink);
     }
     check_chains(layered);
+    check_triggers(layered);
 }
 
 pub(crate) fn under(entry: &[String], key: &str) -> KeyPath {

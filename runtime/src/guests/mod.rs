@@ -20,6 +20,7 @@ use crate::sandbox::{
     EPOCH_TICK, GuestOrder, Inspect, Keepsake, PrepareError, Prepared, Sandbox, World,
 };
 use crate::slot::{FileLedger, QuarantineLedger, RUNS_PER_ROW_MAX, SlotOptions};
+use crate::trigger::CONDITIONS_SLOT;
 use crate::trust::Trust;
 pub(crate) use beginning::Beginning;
 
@@ -46,14 +47,42 @@ impl GuestError {
         format!("slots.{}.{key}", self.slot)
     }
 
-    /// The error in one line, with the place in the config that it comes from.
+    /// The error in one line, with the place in the config that it comes from; in several, where it is about several
+    /// keys.
     #[must_use]
     pub fn located(&self, provenance: &Provenance) -> String {
+        if let PrepareError::Init { message, .. } = &self.error
+            && self.slot.as_ref() == CONDITIONS_SLOT
+            && let Some(lines) = by_key(message, provenance)
+        {
+            return lines;
+        }
         match provenance.origin(&self.key()) {
             Some(origin) => format!("{origin}: {self}"),
             None => self.to_string(),
         }
     }
+}
+
+/// What a guest says of several keys, a line each, with their places; none if it says anything else. (The line breaks
+/// are escaped, as all that guests say.)
+fn by_key(message: &str, provenance: &Provenance) -> Option<String> {
+    let located = |line: &str| {
+        let (key, _) = line.split_once(": ")?;
+        let mut key = key;
+        // What is told of a part of a key stands at the key.
+        loop {
+            if let Some(origin) = provenance.origin(key) {
+                return Some(format!("{origin}: {line}"));
+            }
+            key = key.rsplit_once('.')?.0;
+        }
+    };
+    let mut lines = message.split("\\n");
+    let mut told = vec![located(lines.next()?)?];
+    // The last one may be cut.
+    told.extend(lines.map(|line| located(line).unwrap_or_else(|| line.to_owned())));
+    Some(told.join("\n"))
 }
 
 /// The latest processes, as guests may ask for them.

@@ -150,11 +150,7 @@ impl Instance {
         let answer = self.call(Timestamp::default(), 0, |store, guest, _| {
             guest.call_init(store, settings)
         })?;
-        let wants = answer.and_then(|wants| {
-            let is_trigger = matches!(self.exports, Exports::Trigger(_));
-            wants::check(wants, is_trigger)
-        });
-        let wants = wants.map_err(|why| words(&why));
+        let wants = answer.and_then(wants::check).map_err(|why| words(&why));
         if let Ok(wants) = &wants {
             self.rules = wants.rules.len();
             let state = self.store.data_mut();

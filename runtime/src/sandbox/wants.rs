@@ -77,7 +77,7 @@ fn count(what: &str, number: usize, most: usize) -> Result<(), String> {
 }
 
 /// Checks what `init` answered; the error says what is wrong and what would be right.
-pub(super) fn check(wants: lifecycle::Wants, is_trigger: bool) -> Result<Wants, String> {
+pub(super) fn check(wants: lifecycle::Wants) -> Result<Wants, String> {
     let mut checked = Wants::default();
     count("interests", wants.interests.len(), Kind::ALL.len())?;
     for interest in wants.interests {
@@ -107,9 +107,6 @@ pub(super) fn check(wants: lifecycle::Wants, is_trigger: bool) -> Result<Wants, 
         checked.counters.push(name("counter's name", counter)?);
     }
     count("rules", wants.rules.len(), RULES_MAX)?;
-    if is_trigger && wants.rules.is_empty() {
-        return Err("a trigger with no rule; `init` must name at least one".to_owned());
-    }
     for rule in wants.rules {
         if !PRIORITIES.contains(&rule.priority.as_str()) {
             return Err(format!(

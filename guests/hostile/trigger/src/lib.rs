@@ -43,7 +43,7 @@ const BEHAVIOURS: &[(&str, Behaviour)] = &[
 ];
 
 /// What is wrong in what `init` answers, by name.
-const WANTS: &[&str] = &["rules-none", "rules-twice"];
+const WANTS: &[&str] = &["rules-twice"];
 
 struct Hostile {
     plan: Plan,
@@ -69,7 +69,6 @@ impl Guest for Hostile {
         match self.plan.settings.behaviour.as_str() {
             // Requests: its own don't come back to it, another's do.
             "echo" => Wants::of("trigger", &["rule"]).rule("seen", Priority::Normal),
-            "rules-none" => wants,
             "rules-twice" => wants
                 .rule("seen", Priority::Low)
                 .rule("seen", Priority::Low),

@@ -28,6 +28,22 @@ fn around(key: &Key) -> String {
     if table == "trust.keys" {
         return String::new();
     }
+    if table == "trigger" || table == "exception" {
+        let lines = [
+            ("trigger.x.condition", "\"true\""),
+            ("trigger.else.condition", "\"true\""),
+            ("exception.x.trigger", "\"x\""),
+            ("exception.x.column", "\"sequence\""),
+            ("exception.x.value", "\"1\""),
+            ("chain.else.stages.y.slot", "\"z\""),
+            ("slots.z.module", "\"m\""),
+        ];
+        let own = concrete(key);
+        let others = lines.iter().filter(|(path, _)| *path != own);
+        return others
+            .map(|(path, value)| format!("{path} = {value}\n"))
+            .collect();
+    }
     if table.starts_with("chain") {
         return "slots.x.module = \"m\"\nslots.else.module = \"m\"\nchain.x.stages.y.slot = \"x\"\n".to_owned();
     }
@@ -67,7 +83,7 @@ fn wrong_type(takes: &Takes) -> (&'static str, Option<&'static str>) {
         Takes::Switch => ("\"yes\"", Some("yes")),
         Takes::Choice { .. } => ("7", Some("7")),
         Takes::Path => ("7", None),
-        Takes::Text(TextRule::Module) => ("7", None),
+        Takes::Text(TextRule::Module | TextRule::Any) => ("7", None),
         Takes::Text(TextRule::Name) => ("[1, 2]", Some("a.b")),
         Takes::Text(_) => ("[1, 2]", Some("?")),
         Takes::List { .. } => ("1.5", None),
@@ -99,7 +115,8 @@ fn edges(takes: &Takes) -> Option<[String; 4]> {
             format!("{max:?}"),
         ],
         Takes::Duration { min, max } => [
-            text(min - nanosecond),
+            min.checked_sub(nanosecond)
+                .map_or_else(|| "\"-1ns\"".to_owned(), text),
             text(max + nanosecond),
             text(min),
             text(max),
@@ -241,6 +258,8 @@ fn another(key: &Key) -> String {
             "state_bytes_max",
             "host_bytes_batch_max",
             "guests_memory_bytes_max",
+            // Its lowest is the default.
+            "threshold.count",
         ];
         return if high.iter().any(|name| key.path.ends_with(name)) {
             highest
@@ -250,6 +269,8 @@ fn another(key: &Key) -> String {
     }
     match key.takes {
         Takes::List { .. } if key.path.ends_with(".after") => "[\"y\"]".to_owned(),
+        Takes::List { .. } if key.path.starts_with("trigger.") => "[\"source\"]".to_owned(),
+        Takes::Text(_) if key.path == "exception.<name>.column" => "\"source\"".to_owned(),
         Takes::Switch if key.fallback == Fallback::Value("true") => "false".to_owned(),
         Takes::Switch => "true".to_owned(),
         Takes::Choice { of, .. } => format!("\"{}\"", of[of.len() - 1]),
@@ -318,6 +339,7 @@ fn each_field_of_the_typed_config_is_a_key() {
     let text = format!("trust.keys.a.ed25519 = \"{ED25519}\"\n")
         + "bus.access.a.user = \"a\"\nslots.a.module = \"m\"\nsources.a.kind = \"process\"\n\
         sources.b = { kind = \"replay\", path = \"/r\" }\nsinks.a.kind = \"terminal\"\nchain.a.stages.a.after = []\n\
+        trigger.a = { condition = \"true\", message = \"m\" }\nexception.a = { trigger = \"a\", column = \"pid\", value = \"1\" }\n\
         sinks.b.kind = \"json\"\nsinks.c = { kind = \"recording\", path = \"/r\" }\n";
     let json = serde_json::to_value(load_text(&text).unwrap().config).unwrap();
     let mut fields = 0;

@@ -5,6 +5,7 @@ mod faults;
 mod layers;
 mod property;
 mod texts;
+mod triggers;
 mod trust;
 
 use super::*;

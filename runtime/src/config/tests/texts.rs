@@ -27,7 +27,9 @@ fn the_commented_config_without_its_hashes_says_the_defaults() {
     // The one table that has no default for whom it is.
     let access = "[bus.access.NAME]\n";
     let text = text.replace(access, &format!("{access}user = \"NAME\"\n"));
-    let defaults = "trust.keys.NAME.ed25519 = \"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"\nbus.access.NAME.user = \"NAME\"\nsources.NAME.kind = \"process\"\nslots.NAME.module = \"builtin:NAME\"\nsinks.NAME.kind = \"terminal\"\nchain.NAME.stages.NAME.optional = false\n";
+    // The example of an exception is of a trigger that it doesn't know.
+    let text = text.replace("trigger = \"temporary-executable\"", "trigger = \"NAME\"");
+    let defaults = "trigger.NAME.condition = \"executable LIKE '/tmp/%'\"\nexception.NAME = { trigger = \"NAME\", column = \"executable\", value = \"/tmp/installer\" }\ntrust.keys.NAME.ed25519 = \"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"\nbus.access.NAME.user = \"NAME\"\nsources.NAME.kind = \"process\"\nslots.NAME.module = \"builtin:NAME\"\nsinks.NAME.kind = \"terminal\"\nchain.NAME.stages.NAME.optional = false\n";
     let loaded = load_text(&text).unwrap_or_else(|errors| panic!("{errors}\n{text}"));
     assert_eq!(loaded.config, load_text(defaults).unwrap().config);
 }

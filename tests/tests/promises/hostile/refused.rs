@@ -37,7 +37,6 @@ fn a_guest_that_asks_for_what_there_isnt_is_refused() {
         ),
         (World::Filter, "wants-words", "\\u{1b}[2Jcleared\\nforged"),
         (World::Filter, "no-such-behaviour", "no-such-behaviour"),
-        (World::Trigger, "rules-none", "no rule"),
         (World::Trigger, "rules-twice", "`seen`"),
     ] {
         let settings = format!("{{ do = \"{does}\", amount = 100_000 }}");

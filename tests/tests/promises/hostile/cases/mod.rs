@@ -116,7 +116,6 @@ pub(super) const ELSEWHERE: &[&str] = &[
     "init-error",
     "init-error-words",
     "metrics-overflow",
-    "rules-none",
     "rules-twice",
     "sign-state",
     "state-peek",
