@@ -16,8 +16,8 @@ use building::Place;
 
 /// The built-in guests: the name in `"builtin:NAME"`; the package is `weir-builtin-NAME`.
 const BUILTINS: [&str; 3] = ["rest", "watch", "lineage"];
-/// The config of a daemon that was given none, beside the guests whose settings it holds.
-const DEFAULT_CONFIG: &str = "builtin/default.toml";
+/// Beside them: the config of a daemon that was given none, and the rules that come with it.
+const TEXTS: [&str; 2] = ["default.toml", "rules.toml"];
 /// Under the repository: what the built-in guests are made of.
 const INPUTS: [&str; 8] = [
     "guests/building.rs",
@@ -54,8 +54,10 @@ fn build() -> Result<(), String> {
     place.depends_on(&INPUTS);
     place.build_guests("weir-builtin", &BUILTINS)?;
     let (out, repository) = (&place.out, &place.repository);
-    let default = repository.join("guests").join(DEFAULT_CONFIG);
-    building::copy(&default, &out.join("default.toml"))?;
+    for text in TEXTS {
+        let from = repository.join("guests/builtin").join(text);
+        building::copy(&from, &out.join(text))?;
+    }
     let authoring = out.join("authoring.rs");
     let source = authoring_source(repository)?;
     fs::write(&authoring, source).map_err(|error| describe("write", &authoring, &error))?;

@@ -20,6 +20,14 @@ pub(crate) enum Control {
     Health,
     /// The slots and their guests.
     Guests,
+    /// The triggers, and what became of their firings.
+    Triggers,
+    /// The runs of chains.
+    Chains,
+    /// What was decided lately about one event.
+    Decisions,
+    /// Cancel a request.
+    Cancel,
     /// Read the config again.
     Reload,
     /// End a slot's quarantine.
@@ -33,11 +41,15 @@ pub(crate) enum Control {
 }
 
 impl Control {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 13] = [
         Self::Capabilities,
         Self::Status,
         Self::Health,
         Self::Guests,
+        Self::Triggers,
+        Self::Chains,
+        Self::Decisions,
+        Self::Cancel,
         Self::Reload,
         Self::Release,
         Self::Swap,
@@ -51,6 +63,10 @@ impl Control {
             Self::Status => "control.status",
             Self::Health => "control.health",
             Self::Guests => "control.guests",
+            Self::Triggers => "control.triggers",
+            Self::Chains => "control.chains",
+            Self::Decisions => "control.decisions",
+            Self::Cancel => "control.cancel",
             Self::Reload => "control.reload",
             Self::Release => "control.release",
             Self::Swap => "control.swap",
@@ -145,7 +161,13 @@ impl Responder for ControlDesk {
         };
         let only_reads = matches!(
             control,
-            Control::Capabilities | Control::Status | Control::Health | Control::Guests
+            Control::Capabilities
+                | Control::Status
+                | Control::Health
+                | Control::Guests
+                | Control::Triggers
+                | Control::Chains
+                | Control::Decisions
         );
         if !only_reads {
             tracing::info!(

@@ -3,6 +3,7 @@
 //! Exit codes: 0, 1 for a failure, 2 for usage or config.
 
 mod bus;
+mod chains;
 mod check;
 mod client;
 mod config;
@@ -24,6 +25,7 @@ mod swap;
 mod table;
 mod tap;
 mod top;
+mod triggers;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,8 +40,8 @@ use crate::config::{
 use crate::guests::Guests;
 use crate::pipeline::StartError;
 use crate::sandbox::{
-    COMPILE_VERB, CompileLimits, Compiler, CompilerProgram, DEFAULT_CONFIG, Sandbox, SandboxError,
-    SandboxOptions, compile_child_main,
+    BUILTIN_RULES, COMPILE_VERB, CompileLimits, Compiler, CompilerProgram, DEFAULT_CONFIG, Sandbox,
+    SandboxError, SandboxOptions, compile_child_main,
 };
 
 /// What ends a verb: the text for the user, and the exit code.
@@ -250,6 +252,7 @@ impl Global {
             environment,
             flags,
             embedded_default: DEFAULT_CONFIG,
+            embedded_rules: BUILTIN_RULES,
         };
         Ok(settings::load(&request)?)
     }

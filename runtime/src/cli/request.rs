@@ -21,7 +21,7 @@ const BODY_BYTES_MAX: u64 = 8 << 20;
 
 #[derive(Args)]
 pub(super) struct RequestArguments {
-    /// What is asked: `control.status`; `control.capabilities` lists what can be.
+    /// What is asked: `control.status`; `control.capabilities` lists what can be. `cancel ID` cancels a request.
     #[arg(value_parser = client::topic)]
     topic: Topic,
     /// JSON that goes with it; `-` is stdin.
@@ -34,13 +34,31 @@ pub(super) struct RequestArguments {
 }
 
 pub(super) fn request(global: &Global, arguments: &RequestArguments) -> Result<ExitCode, Failure> {
-    let body = body(arguments.body.as_deref())?;
+    let (topic, body) = match cancelled(arguments)? {
+        Some(cancel) => cancel,
+        None => (arguments.topic.clone(), body(arguments.body.as_deref())?),
+    };
     session(global, &arguments.socket, "request", async |client| {
-        let topic = &arguments.topic;
-        let reply = client.request(topic, &body, arguments.deadline).await?;
+        let reply = client.request(&topic, &body, arguments.deadline).await?;
         out::print(&String::from_utf8_lossy(&reply))?;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// `cancel ID` in the form that the daemon takes.
+fn cancelled(arguments: &RequestArguments) -> Result<Option<(Topic, Vec<u8>)>, Failure> {
+    if arguments.topic.as_str() != "cancel" {
+        return Ok(None);
+    }
+    let Some(id) = &arguments.body else {
+        return Err(Failure::Usage(
+            "which request? `weir status --chains` shows their ids; write `weir request cancel ID`"
+                .to_owned(),
+        ));
+    };
+    let topic = Topic::parse("control.cancel").context("a topic of our own")?;
+    let body = serde_json::json!({ "request": id }).to_string();
+    Ok(Some((topic, body.into_bytes())))
 }
 
 fn body(argument: Option<&str>) -> Result<Vec<u8>, Failure> {

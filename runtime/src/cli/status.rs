@@ -4,10 +4,13 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
+use serde_json::Value;
 
+use super::chains::{self, CHAINS_TOPIC};
 use super::client::{SocketArguments, session};
 use super::overview::{Overview, Reply, tables};
 use super::request::ask;
+use super::triggers::{self, TRIGGERS_TOPIC};
 use super::{Failure, Global, out, table};
 
 #[derive(Args)]
@@ -15,18 +18,30 @@ pub(super) struct StatusArguments {
     /// Prints JSON.
     #[arg(long)]
     json: bool,
+    /// Each trigger, and what became of its firings.
+    #[arg(long, conflicts_with = "chains")]
+    triggers: bool,
+    /// The runs of chains: those under way, and the last that ended.
+    #[arg(long)]
+    chains: bool,
     #[command(flatten)]
     socket: SocketArguments,
 }
 
 pub(super) fn status(global: &Global, arguments: &StatusArguments) -> Result<ExitCode, Failure> {
     session(global, &arguments.socket, "status", async |client| {
-        let reply = ask(client, STATUS_TOPIC).await?;
+        let (topic, as_text): (_, fn(&Value) -> String) = match arguments {
+            StatusArguments { triggers: true, .. } => (TRIGGERS_TOPIC, triggers::text),
+            StatusArguments { chains: true, .. } => (CHAINS_TOPIC, chains::text),
+            _ => (STATUS_TOPIC, |reply| {
+                text(&Overview::of(Reply::of(reply), None))
+            }),
+        };
+        let reply = ask(client, topic).await?;
         if arguments.json {
             out::print(&reply.to_string())?;
         } else {
-            let overview = Overview::of(Reply::of(&reply), None);
-            out::print(text(&overview).trim_end())?;
+            out::print(as_text(&reply).trim_end())?;
         }
         Ok(ExitCode::SUCCESS)
     })

@@ -47,9 +47,10 @@ pub use provenance::{Known, Provenance, render};
 pub use validated::{
     AccessSettings, AdmissionSettings, BusSettings, ChainSettings, ChainStageSettings,
     ChainsSettings, CollectorSettings, Config, DeadLetterSettings, ExceptionSettings, Grant,
-    LogFormat, LogSettings, MetricsSettings, OnFault, OnState, ReplayPace, SandboxSettings,
-    SinkSettings, SlotQueuePolicy, SlotSettings, SourceSettings, SupervisionSettings, SwapSettings,
-    ThresholdSettings, TriggerSettings, TrustSettings, TrustedKey,
+    LogFormat, LogSettings, MetricsSettings, OnFault, OnState, ReplayPace, RulesSettings,
+    SandboxSettings, SinkSettings, SlotQueuePolicy, SlotSettings, SourceSettings,
+    SupervisionSettings, SwapSettings, ThresholdSettings, TriggerSettings, TrustSettings,
+    TrustedKey,
 };
 pub use value::Value;
 pub use weir_bus::pubsub::BusKind;
@@ -79,6 +80,8 @@ pub struct LoadRequest<'a> {
     pub flags: Vec<(String, String)>,
     /// The config that holds where there is no file.
     pub embedded_default: &'a str,
+    /// The rules that hold with `rules.builtin = true`.
+    pub embedded_rules: &'a str,
 }
 
 /// A config that holds.
@@ -137,10 +140,10 @@ pub fn load(request: &LoadRequest<'_>) -> Result<Loaded, ConfigErrors> {
 }
 
 fn load_as(request: &LoadRequest<'_>, as_root: bool) -> Result<Loaded, ConfigErrors> {
-    let mut layered = Layered::default();
-    let files = read_files(&mut layered, request, as_root);
-    variables::read_environment(&mut layered, &request.environment);
-    variables::read_flags(&mut layered, &request.flags);
+    let (mut layered, mut files) = read_layers(request, as_root, "");
+    if asks_for_rules(&layered) {
+        (layered, files) = read_layers(request, as_root, request.embedded_rules);
+    }
     conditions::place_slot(&mut layered);
     complete(&mut layered, &Host::new(as_root, &request.environment));
     rules::check_rules(&mut layered);
@@ -156,6 +159,22 @@ fn load_as(request: &LoadRequest<'_>, as_root: bool) -> Result<Loaded, ConfigErr
         provenance: Provenance::new(&layered),
         files,
     })
+}
+
+/// Reads all layers, the weakest first.
+fn read_layers(request: &LoadRequest<'_>, as_root: bool, rules: &str) -> (Layered, Vec<PathBuf>) {
+    let mut layered = Layered::default();
+    text::read_text(&mut layered, rules, Layer::Rules, None);
+    let files = read_files(&mut layered, request, as_root);
+    variables::read_environment(&mut layered, &request.environment);
+    variables::read_flags(&mut layered, &request.flags);
+    (layered, files)
+}
+
+/// Whether the layers say that the built-in rules hold, too.
+fn asks_for_rules(layered: &Layered) -> bool {
+    let key = ["rules".to_owned(), "builtin".to_owned()];
+    matches!(layered.get(&key), Some((Value::Switch(true), _)))
 }
 
 /// Reads the files, or the embedded default where there is none; answers which files to watch.

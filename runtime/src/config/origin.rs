@@ -10,6 +10,8 @@ use std::sync::Arc;
 pub enum Layer {
     /// The defaults of the key table.
     BuiltIn,
+    /// The rules that the daemon brings along, in force with `rules.builtin = true`.
+    Rules,
     /// The config that the daemon brings along, in force when there is no file.
     Embedded,
     /// `/etc/weir/weir.toml`.
@@ -28,6 +30,7 @@ impl fmt::Display for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::BuiltIn => "built-in default",
+            Self::Rules => "built-in rules",
             Self::Embedded => "embedded default",
             Self::System => "system config",
             Self::User => "user config",

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::pipeline::Pipeline;
 use crate::sink::Console;
 use crate::slot::{Back, SlotHandle, SlotStatistics};
+use crate::trigger::Decision;
 
 /// What the daemon does after an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +71,31 @@ struct Swapped {
 /// What a request's body says; `form` is how it should look.
 fn parsed<'a, T: Deserialize<'a>>(body: &'a [u8], form: &str) -> Result<T, String> {
     serde_json::from_slice(body).map_err(|error| format!("{error}; write {form}"))
+}
+
+/// Which event is asked about.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfEvent {
+    source: String,
+    sequence: u64,
+}
+
+/// Which request is meant.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfRequest {
+    request: String,
+}
+
+#[derive(Serialize)]
+struct Decided {
+    decisions: Vec<Decision>,
+}
+
+#[derive(Serialize)]
+struct Cancelled {
+    cancelled: String,
 }
 
 #[derive(Serialize)]
@@ -133,6 +159,16 @@ impl Desk<'_> {
                 let slots = slot_lines(self.pipeline.status().slots, reloader);
                 asked.answer(&serde_json::json!({ "guests": slots }));
             }
+            Control::Triggers => asked.answer(&self.pipeline.triggers().status()),
+            Control::Chains => asked.answer(&self.pipeline.chains().status()),
+            Control::Decisions => {
+                let decisions = self.decisions(&asked.body);
+                asked.answer_or_refuse(decisions.as_ref().map_err(Clone::clone));
+            }
+            Control::Cancel => {
+                let cancelled = self.cancel(&asked.body);
+                asked.answer_or_refuse(cancelled.as_ref().map_err(Clone::clone));
+            }
             Control::Reload => {
                 let (taken, message) = reloader.reload(self.pipeline, self.console).await;
                 asked.answer(&serde_json::json!({ "taken": taken, "message": message }));
@@ -171,6 +207,28 @@ impl Desk<'_> {
             "slot `{}` is not in quarantine: it is {state}",
             asked.slot
         ))
+    }
+
+    /// What was decided lately about the event that the request names.
+    fn decisions(&self, body: &[u8]) -> Result<Decided, String> {
+        let asked: OfEvent = parsed(body, r#"{"source":"NAME","sequence":1}"#)?;
+        let triggers = self.pipeline.triggers();
+        Ok(Decided {
+            decisions: triggers.decisions(&asked.source, asked.sequence),
+        })
+    }
+
+    /// Cancels a request, whether it waits or is worked on.
+    fn cancel(&self, body: &[u8]) -> Result<Cancelled, String> {
+        let asked: OfRequest = parsed(body, r#"{"request":"ID"}"#)?;
+        let waiting = self.pipeline.triggers().cancel_waiting(Some(&asked.request));
+        if waiting == 0 {
+            let cancelled = self.pipeline.chains().cancel(&asked.request);
+            cancelled.map_err(|error| error.to_string())?;
+        }
+        Ok(Cancelled {
+            cancelled: asked.request,
+        })
     }
 
     fn slot(&self, name: &str) -> Result<&Arc<dyn SlotHandle>, String> {

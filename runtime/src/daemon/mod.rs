@@ -117,6 +117,7 @@ pub(crate) async fn run(daemon: Daemon) -> Result<bool, StartError> {
             () = until(end) => break,
             _ = look.tick() => {
                 pipeline.slots().values().for_each(|slot| slot.watch(Instant::now()));
+                pipeline.triggers().look(Instant::now());
                 status.show(&pipeline);
                 health.look(&pipeline, &daemon.console);
                 swaps.look(&pipeline, &daemon.console).await;

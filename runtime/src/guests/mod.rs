@@ -328,6 +328,15 @@ pub(crate) fn slot_options(
         dead_letters: Arc::clone(&shared.dead_letters),
         supervision: shared.supervision.clone(),
         ledger: Arc::clone(&shared.ledger),
-        swap: shared.swap.clone(),
+        swap: if name == CONDITIONS_SLOT {
+            // Other conditions are meant to cost and to select what they do; only a fault sends them back.
+            SwapSettings {
+                fuel_factor_max: f64::INFINITY,
+                share_difference_max: 1.0,
+                ..shared.swap.clone()
+            }
+        } else {
+            shared.swap.clone()
+        },
     }
 }

@@ -45,7 +45,7 @@ pub use host::Inspect;
 pub use inspect_component::{Interfaces, Shape, ShapeError, World};
 pub use instance::{Cost, Instance, Memory};
 pub use limits::Limit;
-pub use module::{DEFAULT_CONFIG, Demand, Module, ModuleError, ModuleFolders};
+pub use module::{BUILTIN_RULES, DEFAULT_CONFIG, Demand, Module, ModuleError, ModuleFolders};
 pub(crate) use patience::lower as lower_priority;
 
 use crate::digest::Digest;

@@ -23,6 +23,9 @@ static BUILTINS: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/builtins
 /// The config of a daemon that was given none, with the built-in guests' settings.
 pub const DEFAULT_CONFIG: &str = include_str!(concat!(env!("OUT_DIR"), "/default.toml"));
 
+/// The rules that come with the daemon, and who answers them.
+pub const BUILTIN_RULES: &str = include_str!(concat!(env!("OUT_DIR"), "/rules.toml"));
+
 /// How many bytes of a file that is no component an error shows.
 const SHOWN_BYTES: usize = 4;
 

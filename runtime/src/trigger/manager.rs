@@ -34,6 +34,7 @@ pub struct TriggerManager {
 struct State {
     admission: Admission,
     decisions: Decisions,
+    summed_at: Instant,
 }
 
 /// What the manager counts, read at one instant.
@@ -71,6 +72,7 @@ impl TriggerManager {
             state: Mutex::new(State {
                 admission: Admission::new(&policy),
                 decisions: Decisions::default(),
+                summed_at: Instant::now(),
             }),
             policy: RwLock::new(Arc::new(policy)),
             bus,
@@ -171,8 +173,20 @@ impl TriggerManager {
         }
     }
 
-    /// Sums up what was suppressed since the last time, in an event for each trigger of which something was.
-    pub fn sum_up(&self) {
+    /// Sums up what was suppressed since the last time, if it is time to.
+    pub fn look(&self, now: Instant) {
+        let interval = self.policy().admission.summary_interval;
+        let mut state = self.state();
+        if now.saturating_duration_since(state.summed_at) < interval {
+            return;
+        }
+        state.summed_at = now;
+        drop(state);
+        self.sum_up();
+    }
+
+    /// An event for each trigger of which something was suppressed since the last time.
+    fn sum_up(&self) {
         let mut sums: BTreeMap<TriggerName, Vec<InventoryEvent>> = BTreeMap::new();
         let now = Timestamp::now();
         for (name, known) in self.state().admission.known() {

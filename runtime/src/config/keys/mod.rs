@@ -113,7 +113,7 @@ impl Computed {
 }
 
 /// What stands at the head of each table of the config, in the order in which people read them.
-pub(crate) const SECTIONS: [(&str, &str); 22] = [
+pub(crate) const SECTIONS: [(&str, &str); 23] = [
     (
         "collector",
         "How events are collected: buffers, batches and timeouts.",
@@ -158,6 +158,7 @@ pub(crate) const SECTIONS: [(&str, &str); 22] = [
         "slots.<name>.limits",
         "What a guest may use; breaking a limit is a fault that names it.",
     ),
+    ("rules", "The conditions that come with the daemon."),
     (
         "admission",
         "Which firings become requests: how often, about what, how many may wait.",
@@ -203,6 +204,7 @@ pub fn all() -> impl Iterator<Item = &'static Key> {
         ends::SOURCES,
         slots::SLOTS,
         limits::LIMITS,
+        triggers::RULES,
         triggers::ADMISSION,
         triggers::TRIGGER,
         triggers::EXCEPTION,

@@ -35,6 +35,14 @@ const COLUMNS: Takes = Takes::List {
     items_max: 16,
 };
 
+/// `[rules]`.
+pub(super) const RULES: &[Key] = &[Key::new(
+    "rules.builtin",
+    Takes::Switch,
+    Fallback::Value("false"),
+    "Whether the rules that come with the daemon hold, too, with the chain that answers them; `weir config` shows them. Where no config file is, they do.",
+)];
+
 /// `[admission]`.
 pub(super) const ADMISSION: &[Key] = &[
     Key::new(

@@ -18,7 +18,9 @@ use weir_bus::pubsub::BusKind;
 
 pub use chains::{ChainSettings, ChainStageSettings, ChainsSettings};
 pub use slots::{Grant, OnFault, OnState, SlotQueuePolicy, SlotSettings};
-pub use triggers::{AdmissionSettings, ExceptionSettings, ThresholdSettings, TriggerSettings};
+pub use triggers::{
+    AdmissionSettings, ExceptionSettings, RulesSettings, ThresholdSettings, TriggerSettings,
+};
 
 /// All of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,6 +50,8 @@ pub struct Config {
     /// The enabled `[slots.<name>]`, by name.
     #[serde(default)]
     pub slots: BTreeMap<String, SlotSettings>,
+    /// `[rules]`
+    pub rules: RulesSettings,
     /// `[admission]`
     pub admission: AdmissionSettings,
     /// The enabled `[[trigger]]` entries, by name.

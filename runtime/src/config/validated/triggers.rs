@@ -7,6 +7,14 @@ use weir_bus::Kind;
 
 use super::super::units::duration_as_text;
 
+/// `[rules]`: the conditions that come with the daemon.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RulesSettings {
+    /// Whether they are among [`Config::trigger`](super::Config::trigger).
+    pub builtin: bool,
+}
+
 /// `[admission]`: which firings become requests.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
