@@ -48,7 +48,11 @@ pub(super) fn text(reply: &Value) -> String {
         // Writing to a String can't fail.
         let _ = writeln!(text, "\n{title}:");
         for line in table.lines() {
-            let mark = if line.look == table::Look::Wrong { '!' } else { ' ' };
+            let mark = if line.look == table::Look::Wrong {
+                '!'
+            } else {
+                ' '
+            };
             let _ = writeln!(text, "{mark} {}", line.text);
         }
     }
@@ -117,7 +121,13 @@ fn row(value: &Value, names: [String; 3]) -> Row {
     Row {
         cells: names
             .into_iter()
-            .chain([state, tries, time, fuel, table::cell(&named(value, "reason"))])
+            .chain([
+                state,
+                tries,
+                time,
+                fuel,
+                table::cell(&named(value, "reason")),
+            ])
             .collect(),
         is_wrong,
     }

@@ -70,7 +70,9 @@ pub(super) fn text(reply: &Value) -> String {
 fn row(name: &str, counts: &Value) -> Row {
     let sum = |keys: &[&str]| -> u64 {
         let values = keys.iter().map(|key| counts.get(*key));
-        values.map(|value| value.and_then(Value::as_u64).unwrap_or(0)).sum()
+        values
+            .map(|value| value.and_then(Value::as_u64).unwrap_or(0))
+            .sum()
     };
     let cells = COLUMNS.iter().map(|(_, keys)| match sum(keys) {
         0 => String::new(),
@@ -91,7 +93,9 @@ mod tests {
         use crate::trigger::TriggerCounts;
         let counts = serde_json::to_value(TriggerCounts::default()).unwrap();
         for key in counts.as_object().unwrap().keys() {
-            let columns = COLUMNS.iter().filter(|(_, keys)| keys.contains(&key.as_str()));
+            let columns = COLUMNS
+                .iter()
+                .filter(|(_, keys)| keys.contains(&key.as_str()));
             assert_eq!(columns.count(), 1, "{key}");
         }
     }

@@ -221,7 +221,10 @@ impl Desk<'_> {
     /// Cancels a request, whether it waits or is worked on.
     fn cancel(&self, body: &[u8]) -> Result<Cancelled, String> {
         let asked: OfRequest = parsed(body, r#"{"request":"ID"}"#)?;
-        let waiting = self.pipeline.triggers().cancel_waiting(Some(&asked.request));
+        let waiting = self
+            .pipeline
+            .triggers()
+            .cancel_waiting(Some(&asked.request));
         if waiting == 0 {
             let cancelled = self.pipeline.chains().cancel(&asked.request);
             cancelled.map_err(|error| error.to_string())?;

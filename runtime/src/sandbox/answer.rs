@@ -2,10 +2,11 @@
 
 mod fits;
 
+use serde::Serialize;
 use weir_bus::Selection;
 
 use super::bindings::batches::EvalError;
-use super::bindings::{filter, stage, trigger};
+use super::bindings::{explain, filter, stage, trigger};
 use super::fault::{Fault, FaultReason, words};
 use super::limits::{Armed, Limit};
 pub(super) use fits::{Bounds, Unfit, findings_fit, selection_fits, verdicts_fit};
@@ -186,6 +187,66 @@ pub(super) fn verdicts(
     };
     verdicts_fit(&bounds(limits, rows), rules, &verdicts)?;
     Ok(verdicts)
+}
+
+/// A part of a rule, and what it comes out as for a row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// How deep it stands in the rule; 0 is the whole.
+    pub depth: u32,
+    /// The part, as it is written.
+    pub part: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// Why a rule fires on a row, or doesn't.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// The rule's place.
+    pub rule: usize,
+    /// What comes of it.
+    pub verdict: String,
+    /// Its parts, each before those that it is made of.
+    pub steps: Vec<Step>,
+}
+
+/// Explanations, made for people: each text on one line, none longer than people read.
+pub(super) fn explanations(
+    limits: &Armed,
+    rules: usize,
+    answer: Vec<explain::Explanation>,
+) -> Result<Vec<Explanation>, Fault> {
+    let bounds = bounds(limits, 0);
+    let mut bytes = 0_usize;
+    let mut checked = Vec::with_capacity(answer.len().min(rules));
+    for explanation in answer {
+        let rule = usize::try_from(explanation.rule).unwrap_or(usize::MAX);
+        if rule >= rules {
+            let message = format!("an explanation of rule {rule}, and there are {rules}");
+            return Err(Unfit::Invalid(message).into());
+        }
+        let texts = explanation.steps.iter();
+        let texts = texts.map(|step| step.part.len().saturating_add(step.value.len()));
+        // Named attack: explanations of megabytes, or such as a terminal would obey.
+        bytes = texts.fold(bytes, usize::saturating_add);
+        if bytes > bounds.bytes_max {
+            let most = bounds.bytes_max;
+            let message = format!("an answer of more than {most} bytes (limits.output_bytes_max)");
+            return Err(Unfit::Large(message).into());
+        }
+        let steps = explanation.steps.into_iter().map(|step| Step {
+            depth: step.depth,
+            part: words(&step.part),
+            value: words(&step.value),
+        });
+        checked.push(Explanation {
+            rule,
+            verdict: words(&explanation.verdict),
+            steps: steps.collect(),
+        });
+    }
+    Ok(checked)
 }
 
 pub(super) fn findings(

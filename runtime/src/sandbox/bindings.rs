@@ -23,6 +23,7 @@ mod generated {
                 import weir:collector/inspect@0.1.0;
                 export weir:collector/lifecycle@0.1.0;
                 export weir:collector/snapshots@0.1.0;
+                export weir:collector/explain@0.1.0;
                 export weir:collector/filter@0.1.0;
                 export weir:collector/trigger@0.1.0;
                 export weir:collector/stage@0.1.0;
@@ -37,6 +38,6 @@ mod generated {
 }
 
 pub(super) use generated::exports::weir::collector::{
-    filter, lifecycle, snapshots, stage, trigger,
+    explain, filter, lifecycle, snapshots, stage, trigger,
 };
 pub(super) use generated::weir::collector::{batches, inspect, log, metrics, state};

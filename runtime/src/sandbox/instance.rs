@@ -10,9 +10,9 @@ use wasmtime::{AsContextMut as _, Store, StoreContextMut};
 use weir_bus::batch::Batch as Events;
 use weir_bus::{Selection, Timestamp};
 
-use super::answer::{self, Cause, Finding, Outcome, Verdicts};
+use super::answer::{self, Cause, Explanation, Finding, Outcome, Verdicts};
 use super::bindings::batches::EvalError;
-use super::bindings::{filter, lifecycle, snapshots, stage, trigger};
+use super::bindings::{explain, filter, lifecycle, snapshots, stage, trigger};
 use super::call::{arm, fault, guarded};
 use super::engine::TickerHandle;
 use super::fault::{Fault, FaultReason, refuse, words};
@@ -80,6 +80,7 @@ pub struct Instance {
     pub(super) lifecycle: lifecycle::Guest,
     pub(super) exports: Exports,
     pub(super) snapshots: Option<snapshots::Guest>,
+    pub(super) explain: Option<explain::Guest>,
     pub(super) ticker: TickerHandle,
     pub(super) rules: usize,
     pub(super) fuel: u64,
@@ -262,6 +263,30 @@ impl Instance {
         finish(limits, answered, |verdicts| {
             answer::verdicts(limits, events.rows(), self.rules, verdicts)
         })
+    }
+
+    /// Asks a trigger why its rules fire on a row, or don't; none if it is of those that can't say.
+    ///
+    /// # Errors
+    /// A fault: the instance is of no use any more.
+    pub fn explain(
+        &mut self,
+        events: &Events,
+        row: u32,
+    ) -> Result<Option<Outcome<Vec<Explanation>>>, Fault> {
+        let Some(guest) = self.explain.take() else {
+            return Ok(None);
+        };
+        let answered = self.call(event_time(events), events.rows(), |store, _, _| {
+            lend(store, events, None, |store, batch| {
+                guest.call_explain(store, batch, row)
+            })
+        });
+        self.explain = Some(guest);
+        let limits = &self.store.data().limits;
+        Ok(Some(finish(limits, answered, |explanations| {
+            answer::explanations(limits, self.rules, explanations)
+        })))
     }
 
     /// Asks a stage what a firing means.

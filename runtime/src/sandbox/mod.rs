@@ -32,7 +32,9 @@ use std::sync::Arc;
 
 use wasmtime::Engine;
 
-pub use answer::{Cause, Finding, Firing, Outcome, Severity, Undecided, Verdicts};
+pub use answer::{
+    Cause, Explanation, Finding, Firing, Outcome, Severity, Step, Undecided, Verdicts,
+};
 pub(crate) use cache::folder;
 pub use cache::{Cache, CacheError};
 pub use compile::{
@@ -42,7 +44,7 @@ pub(crate) use cpu_clock::thread_cpu;
 pub use engine::EPOCH_TICK;
 pub use fault::{Fault, FaultReason};
 pub use host::Inspect;
-pub use inspect_component::{Interfaces, Shape, ShapeError, World};
+pub use inspect_component::{Besides, Interfaces, Shape, ShapeError, World};
 pub use instance::{Cost, Instance, Memory};
 pub use limits::Limit;
 pub use module::{BUILTIN_RULES, DEFAULT_CONFIG, Demand, Module, ModuleError, ModuleFolders};

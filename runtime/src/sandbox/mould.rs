@@ -7,13 +7,13 @@ use wasmtime::Store;
 use wasmtime::component::{InstancePre, ResourceTable};
 use weir_bus::Timestamp;
 
-use super::bindings::{filter, lifecycle, snapshots, stage, trigger};
+use super::bindings::{explain, filter, lifecycle, snapshots, stage, trigger};
 use super::call::{arm, fault, guarded, tick};
 use super::engine::TickerHandle;
 use super::fault::{Fault, FaultReason};
 use super::host::batches::Lent;
 use super::host::{Effects, GuestState, Inspect, LogGate, StateStore};
-use super::inspect_component::World;
+use super::inspect_component::{Besides, World};
 use super::instance::{Exports, Instance};
 use super::limits::{Armed, Limit, Limiter, MemoryBudget};
 use super::wasi::{self, FrozenClock, Tail};
@@ -24,8 +24,8 @@ const WASI_HANDLES: usize = 16;
 /// Everything that an instance is made of; makes any number of the same.
 pub(super) struct Mould {
     pub(super) world: World,
-    /// Whether the guest's memory can be taken and put back.
-    pub(super) snapshots: bool,
+    /// What the guest exports besides its world.
+    pub(super) besides: Besides,
     pub(super) pre: InstancePre<GuestState>,
     pub(super) limits: Arc<Armed>,
     pub(super) settings: String,
@@ -35,6 +35,14 @@ pub(super) struct Mould {
     pub(super) inspect: Option<Arc<dyn Inspect>>,
     pub(super) budget: Arc<MemoryBudget>,
     pub(super) ticker: TickerHandle,
+}
+
+/// What a guest exports, looked up.
+struct Linked {
+    lifecycle: lifecycle::Guest,
+    exports: Exports,
+    snapshots: Option<snapshots::Guest>,
+    explain: Option<explain::Guest>,
 }
 
 impl Mould {
@@ -70,11 +78,12 @@ impl Mould {
         let made = guarded(|| self.link(&mut store));
         drop(running);
         match made {
-            Ok(Ok((lifecycle, exports, snapshots))) => Ok(Instance {
+            Ok(Ok(linked)) => Ok(Instance {
                 store,
-                lifecycle,
-                exports,
-                snapshots,
+                lifecycle: linked.lifecycle,
+                exports: linked.exports,
+                snapshots: linked.snapshots,
+                explain: linked.explain,
                 ticker: self.ticker.clone(),
                 rules: 0,
                 fuel: 0,
@@ -84,10 +93,7 @@ impl Mould {
         }
     }
 
-    fn link(
-        &self,
-        store: &mut Store<GuestState>,
-    ) -> wasmtime::Result<(lifecycle::Guest, Exports, Option<snapshots::Guest>)> {
+    fn link(&self, store: &mut Store<GuestState>) -> wasmtime::Result<Linked> {
         let instance = self.pre.instantiate(&mut *store)?;
         let lifecycle = lifecycle::GuestIndices::new(&self.pre)?.load(&mut *store, &instance)?;
         let exports = match self.world {
@@ -101,13 +107,24 @@ impl Mould {
                 Exports::Stage(stage::GuestIndices::new(&self.pre)?.load(&mut *store, &instance)?)
             }
         };
-        let snapshots = if self.snapshots {
+        let snapshots = if self.besides.snapshots {
             let indices = snapshots::GuestIndices::new(&self.pre)?;
             Some(indices.load(&mut *store, &instance)?)
         } else {
             None
         };
-        Ok((lifecycle, exports, snapshots))
+        let explain = if self.besides.explain {
+            let indices = explain::GuestIndices::new(&self.pre)?;
+            Some(indices.load(&mut *store, &instance)?)
+        } else {
+            None
+        };
+        Ok(Linked {
+            lifecycle,
+            exports,
+            snapshots,
+            explain,
+        })
     }
 
     fn new_store(&self, log: &Arc<LogGate>) -> Store<GuestState> {

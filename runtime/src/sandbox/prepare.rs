@@ -335,7 +335,7 @@ impl Sandbox {
         })?;
         Ok(Mould {
             world: shape.world,
-            snapshots: shape.snapshots,
+            besides: shape.besides,
             pre,
             log: Arc::new(LogGate::new(&order.slot, &limits)),
             limits: Arc::new(limits),

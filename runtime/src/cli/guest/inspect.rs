@@ -157,7 +157,7 @@ fn told(
         imports: interfaces.imports,
         exports: interfaces.exports,
         world: world.map(World::as_str),
-        snapshots: shape.is_some_and(|shape| shape.snapshots),
+        snapshots: shape.is_some_and(|shape| shape.besides.snapshots),
         grants: grants.unwrap_or_default(),
         name: None,
         version: None,

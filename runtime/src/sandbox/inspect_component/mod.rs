@@ -10,7 +10,7 @@ use wasmparser::{
     TypeBounds,
 };
 
-pub use shape::{ShapeError, World};
+pub use shape::{Besides, ShapeError, World};
 use shape::{judge_exports, judge_imports, shown_words};
 
 mod shape;
@@ -33,8 +33,8 @@ pub struct Interfaces {
 pub struct Shape {
     /// The one world that it is of.
     pub world: World,
-    /// Whether its state can be taken and put back (`weir:collector/snapshots`).
-    pub snapshots: bool,
+    /// What it exports besides its world.
+    pub besides: Besides,
     /// Its names.
     pub interfaces: Interfaces,
 }
@@ -80,11 +80,11 @@ impl Interfaces {
     ///
     /// Each [`ShapeError`] names the import or export that is wrong, and what would be right.
     pub fn shape(self) -> Result<Shape, ShapeError> {
-        let (world, snapshots) = judge_exports(&self.exports)?;
+        let (world, besides) = judge_exports(&self.exports)?;
         judge_imports(&self.imports, world)?;
         Ok(Shape {
             world,
-            snapshots,
+            besides,
             interfaces: self,
         })
     }

@@ -11,6 +11,8 @@ const PACKAGE: &str = "weir:collector";
 const LIFECYCLE: &str = "lifecycle";
 /// What a guest with state in memory exports besides.
 const SNAPSHOTS: &str = "snapshots";
+/// What a trigger that can say why exports besides.
+const EXPLAIN: &str = "explain";
 /// The packages of WASI 0.2 that a guest gets, in a small form.
 const WASI_PACKAGES: [&str; 5] = ["cli", "clocks", "filesystem", "io", "random"];
 /// Major and minor version of the contract, and of WASI.
@@ -144,7 +146,7 @@ pub enum ShapeError {
     },
     /// An export under the contract's name that the contract doesn't know.
     #[error(
-        "the component exports {name}, which is no interface of the contract: those are weir:collector/filter, trigger, stage, lifecycle and snapshots"
+        "the component exports {name}, which is no interface of the contract: those are weir:collector/filter, trigger, stage, lifecycle, snapshots and explain"
     )]
     UnknownExport {
         /// The export.
@@ -192,9 +194,18 @@ fn number(digits: &str) -> Option<u64> {
     is_number.then(|| digits.parse().ok()).flatten()
 }
 
-/// The world that the exports make, and whether there are snapshots.
-pub(super) fn judge_exports(exports: &[String]) -> Result<(World, bool), ShapeError> {
-    let (mut world, mut lifecycle, mut snapshots) = (None, false, false);
+/// What a guest exports besides its world.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Besides {
+    /// Its state can be taken and put back (`weir:collector/snapshots`).
+    pub snapshots: bool,
+    /// It can say why its rules fire (`weir:collector/explain`).
+    pub explain: bool,
+}
+
+/// The world that the exports make, and what there is besides.
+pub(super) fn judge_exports(exports: &[String]) -> Result<(World, Besides), ShapeError> {
+    let (mut world, mut lifecycle, mut besides) = (None, false, Besides::default());
     for export in exports {
         let Some(name) = InterfaceName::parse(export).filter(|name| name.package == PACKAGE) else {
             // What a language's toolchain exports besides is never called.
@@ -208,7 +219,8 @@ pub(super) fn judge_exports(exports: &[String]) -> Result<(World, bool), ShapeEr
             (Some(second), Some(first)) => return Err(ShapeError::TwoWorlds { first, second }),
             (Some(_), None) => world = found,
             (None, _) if name.interface == LIFECYCLE => lifecycle = true,
-            (None, _) if name.interface == SNAPSHOTS => snapshots = true,
+            (None, _) if name.interface == SNAPSHOTS => besides.snapshots = true,
+            (None, _) if name.interface == EXPLAIN => besides.explain = true,
             (None, _) => {
                 let name = shown(export);
                 return Err(ShapeError::UnknownExport { name });
@@ -222,7 +234,7 @@ pub(super) fn judge_exports(exports: &[String]) -> Result<(World, bool), ShapeEr
     if !lifecycle {
         return Err(ShapeError::NoLifecycle { world });
     }
-    Ok((world, snapshots))
+    Ok((world, besides))
 }
 
 /// Whether a guest of that world gets all these imports.

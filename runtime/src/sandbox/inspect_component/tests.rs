@@ -29,7 +29,11 @@ fn check(imports: &[&str], exports: &[&str], expected: Result<(World, bool), &st
     let found = inspect(&component(imports, exports));
     match (found, expected) {
         (Ok(shape), Ok(expected)) => {
-            assert_eq!((shape.world, shape.snapshots), expected, "{exports:?}");
+            assert_eq!(
+                (shape.world, shape.besides.snapshots),
+                expected,
+                "{exports:?}"
+            );
             assert_eq!(shape.interfaces.imports, imports);
             assert_eq!(shape.interfaces.exports, exports);
         }
@@ -107,7 +111,7 @@ fn a_component_of_no_world_or_of_two_is_refused_with_what_it_exports() {
         &[],
         &[LIFECYCLE, "weir:collector/filters@0.1.0"],
         Err(
-            "the component exports weir:collector/filters@0.1.0, which is no interface of the contract: those are weir:collector/filter, trigger, stage, lifecycle and snapshots",
+            "the component exports weir:collector/filters@0.1.0, which is no interface of the contract: those are weir:collector/filter, trigger, stage, lifecycle, snapshots and explain",
         ),
     );
 }
