@@ -98,7 +98,7 @@ impl Reader<'_> {
     }
 
     /// Notes the name of a source, slot, sink or access rule; false where it can't be one.
-    fn name(&mut self, path: &KeyPath, offset: usize) -> bool {
+    pub(super) fn name(&mut self, path: &KeyPath, offset: usize) -> bool {
         let Some((name, table)) = path.split_last() else {
             return false;
         };
@@ -120,8 +120,11 @@ impl Reader<'_> {
         match find(path) {
             Found::Key(key) => self.key(key, path, value),
             Found::Inside(key) => self.free(key, path, value),
-            Found::Table | Found::NamedTable => match &value.value {
+            found @ (Found::Table | Found::NamedTable) => match &value.value {
                 Raw::Table(entries) => self.table(path, entries),
+                Raw::List(items) if matches!(found, Found::NamedTable) && !items.is_empty() => {
+                    self.items(path, items);
+                }
                 _ => self.not_a_table(path, value),
             },
             Found::Unknown => self.unknown(path, key_offset, &value.value),
@@ -174,14 +177,17 @@ impl Reader<'_> {
         self.into.errors.push(error);
     }
 
-    fn not_a_table(&mut self, path: &KeyPath, value: &At<Raw>) {
+    pub(super) fn not_a_table(&mut self, path: &KeyPath, value: &At<Raw>) {
         let error = ConfigError::Value {
             origin: (self.origin)(value.offset),
             key: shown_key(path),
             given: given(&value.value),
             problem: "not a table".to_owned(),
             expected: match find(path) {
-                Found::NamedTable => format!("tables [{}.NAME]", path_as_toml(path)),
+                Found::NamedTable => {
+                    let table = path_as_toml(path);
+                    format!("tables [{table}.NAME], or [[{table}]] each with a name")
+                }
                 _ => format!("a table with {}", children(path).join(", ")),
             },
         };

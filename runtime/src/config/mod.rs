@@ -18,6 +18,7 @@ mod init;
 pub mod keys;
 mod layer;
 mod limits;
+mod named;
 mod names;
 mod origin;
 mod page;

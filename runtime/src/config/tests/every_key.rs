@@ -1,6 +1,7 @@
 //! Walks the key table: no key may be forgotten by a check, a layer, the typed config or a message.
 
 use super::super::keys::{Fallback, Found, Item, Key, NAME_SEGMENT, Takes, TextRule, all, find};
+use super::super::named::NAME_KEY;
 use super::super::units::{duration_text, size_text};
 use super::*;
 use std::time::Duration;
@@ -335,6 +336,9 @@ fn the_key_table_has_one_home_for_each_key() {
             key.path
         );
         assert!(key.doc.ends_with('.'), "{}: {}", key.path, key.doc);
+        // In an array of tables it is what the table is called.
+        let is_name = key.path.ends_with(&format!("{NAME_SEGMENT}.{NAME_KEY}"));
+        assert!(!is_name, "{}", key.path);
         if let Fallback::SameAs(other) = key.fallback {
             assert!(all().any(|key| key.path == other), "{other}");
         }

@@ -58,7 +58,9 @@ fn a_table_where_a_value_belongs_and_the_reverse_are_told() {
     );
     check(
         "slots = []",
-        &["embedded default:1:9: slots = []: not a table; expected tables [slots.NAME]"],
+        &[
+            "embedded default:1:9: slots = []: not a table; expected tables [slots.NAME], or [[slots]] each with a name",
+        ],
     );
     check(
         "[bus.kind]\na = 1",
@@ -364,4 +366,41 @@ fn a_path_that_no_socket_can_have_is_told_with_its_length() {
         &path[1..].replacen('s', "/", 1)
     ))
     .unwrap();
+}
+
+#[test]
+fn an_array_of_tables_is_told_what_is_wrong_with_its_names() {
+    check(
+        "[[slots]]\nmodule = \"m\"\n[[slots]]\nname = 7\n[[slots]]\nname = \"a b\"\n",
+        &[
+            "embedded default:1:1: slots.name: missing; expected a name of A-Z, a-z, 0-9, `_` and `-`, at most 64 bytes, for example name = \"NAME\"",
+            "embedded default:4:8: slots.name = 7: not a text; expected a name of A-Z, a-z, 0-9, `_` and `-`, at most 64 bytes",
+            "embedded default:6:8: slots: the name \"a b\" can't be a token of a topic; expected 1 to 64 bytes of A-Z, a-z, 0-9, `_` and `-`",
+        ],
+    );
+    check(
+        "[[slots]]\nname = \"a\"\nmodule = \"m\"\n[[slots]]\nname = \"a\"\n",
+        &[
+            "embedded default:5:8: slots.name = \"a\": there is another of this name at embedded default:2:8; give each its own",
+        ],
+    );
+    check(
+        "sources = [{ name = \"a\", kind = \"process\", intervall = \"1s\" }, 5]",
+        &[
+            "embedded default:1:44: sources.a.intervall = \"1s\": unknown key; did you mean sources.a.interval?",
+            "embedded default:1:64: sources = 5: not a table; expected tables [sources.NAME], or [[sources]] each with a name",
+        ],
+    );
+    check(
+        "[[slots]]\nname = \"a\"\n",
+        &[
+            "embedded default:2:8: slots.a.module: missing; expected `builtin:NAME` or the path of a component, for example module = \"builtin:NAME\"",
+        ],
+    );
+    check(
+        "[[bus]]\nkind = \"none\"\n",
+        &[
+            "embedded default:1:1: bus = [{…}]: not a table; expected a table with kind, socket, group, connections_max, heartbeat, queue_batches_max, queue_bytes_max, access",
+        ],
+    );
 }

@@ -415,3 +415,30 @@ fn rules_of_access_are_named_and_merge_by_key() {
     assert_eq!(rule.publish.len() + rule.subscribe.len(), 2);
     assert_eq!(load_text("").unwrap().config.bus.group, None);
 }
+
+#[test]
+fn an_array_of_named_tables_says_the_same_as_tables_by_name() {
+    let named = "[slots.a]\nmodule = \"m\"\nlimits.cpu_call = \"250ms\"\n[slots.b]\nmodule = \"n\"\n[bus.access.ops]\nuser = \"u\"\n";
+    let listed = "[[slots]]\nname = \"a\"\nmodule = \"m\"\nlimits.cpu_call = \"250ms\"\n[[slots]]\nmodule = \"n\"\nname = \"b\"\n[[bus.access]]\nname = \"ops\"\nuser = \"u\"\n";
+    let (named, listed) = (load_text(named).unwrap(), load_text(listed).unwrap());
+    assert_eq!(named.config, listed.config);
+    let origin = |loaded: &Loaded| loaded.provenance.origin("slots.b.module").unwrap().position;
+    assert_eq!(
+        (origin(&named), origin(&listed)),
+        (Some((5, 10)), Some((6, 10)))
+    );
+}
+
+#[test]
+fn arrays_of_tables_merge_over_weaker_layers_by_name() {
+    let folder = Folder::new();
+    let user = folder.write("weir.toml", "[[slots]]\nname = \"my-slot\"\norder = 7\n");
+    let system = folder.write("system.toml", "[slots.my-slot]\nmodule = \"m\"\n");
+    let request = LoadRequest {
+        system: Some(system),
+        ..request(Some(&user), &[("WEIR_SLOTS__MY_SLOT__ORDER", "9")], &[])
+    };
+    let slots = load_as(&request, false).unwrap().config.slots;
+    assert_eq!(slots.len(), 1);
+    assert_eq!(slots["my-slot"].order, 9);
+}
