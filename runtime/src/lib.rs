@@ -6,6 +6,7 @@
 
 pub mod authoring;
 mod broker;
+pub mod chain;
 pub mod cli;
 pub mod collector;
 pub mod config;

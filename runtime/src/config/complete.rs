@@ -4,7 +4,7 @@
 
 use super::check::check;
 use super::error::ConfigError;
-use super::keys::{Computed, Fallback, Key, Takes, all};
+use super::keys::{Computed, Fallback, Key, NAME_SEGMENT, Takes, all};
 use super::layer::{KeyPath, Layered, shown_key};
 use super::origin::Origin;
 use super::raw::parse_free;
@@ -120,12 +120,16 @@ pub(crate) fn complete(layered: &mut Layered, host: &Host) {
     }
 }
 
-/// The entries of a table of names: `sources`, `bus.access`.
+/// The entries of a table of names: `sources`, `bus.access`; of all such tables where it lies in another one:
+/// `chain.<name>.stages`.
 pub(crate) fn entries_of(layered: &Layered, table: &str) -> Vec<KeyPath> {
+    let segments: Vec<&str> = table.split('.').collect();
     let is_in = |entry: &KeyPath| {
-        entry
-            .split_last()
-            .is_some_and(|(_, parents)| parents.iter().eq(table.split('.')))
+        entry.len() == segments.len() + 1
+            && segments
+                .iter()
+                .zip(entry)
+                .all(|(known, given)| *known == NAME_SEGMENT || known == given)
     };
     let entries = layered.names.keys().filter(|entry| is_in(entry));
     entries.cloned().collect()
@@ -197,7 +201,8 @@ fn complete_key(layered: &mut Layered, key: &Key, path: KeyPath, host: &Host) {
 /// Tells that a key must be set, at the place where its table was first mentioned.
 pub(crate) fn missing(layered: &mut Layered, key: &Key, path: &KeyPath, example: &str) {
     let origin = layered
-        .entry_of(path)
+        .entries_around(path)
+        .last()
         .and_then(|entry| layered.names.get(entry))
         .cloned()
         .unwrap_or_else(Origin::built_in);

@@ -1,19 +1,20 @@
 //! What differs between two configs, by key.
 //!
-//! Knows which keys a running daemon can change: those of slots, and whom it trusts with their modules. Invariant: an empty answer means that all
+//! Knows which keys a running daemon can change: those of slots, whom it trusts with their modules, and chains. Invariant: an empty answer means that all
 //! differences are of that sort.
 
 use super::validated::Config;
 use serde_json::{Map, Value as Json};
 
 /// The tables whose keys can change in a running daemon.
-const LIVE: [&str; 2] = ["slots", "trust"];
+const LIVE: [&str; 3] = ["slots", "trust", "chain"];
 
 /// The tables whose keys are names that the operator chose.
 const NAMED: [&str; 2] = ["sources", "sinks"];
 
 impl Config {
-    /// The keys, as dotted paths, that `new` changes and that a running daemon can't: all but those of slots and of trust.
+    /// The keys, as dotted paths, that `new` changes and that a running daemon can't: all but those of slots, trust and
+    /// chains.
     /// A source or sink that came, went or became another kind is told by its name.
     #[must_use]
     pub fn changes_needing_restart(&self, new: &Self) -> Vec<String> {

@@ -20,7 +20,7 @@ pub(crate) type KeyPath = Vec<String>;
 pub(crate) struct Layered {
     /// Each key's strongest value.
     pub(crate) values: BTreeMap<KeyPath, (Value, Origin)>,
-    /// Each source, slot, sink and access rule, and where it was first mentioned.
+    /// All that the operator named — a source, a slot, a stage of a chain —, and where it was first mentioned.
     pub(crate) names: BTreeMap<KeyPath, Origin>,
     /// Keys that somebody tried to set: these are wrong, not missing.
     pub(crate) failed: BTreeSet<KeyPath>,
@@ -60,11 +60,15 @@ impl Layered {
         self.inside(path).next().is_some()
     }
 
-    /// The path of the source, slot, sink or access rule that `path` is, or lies in.
-    pub(crate) fn entry_of<'a>(&self, path: &'a [String]) -> Option<&'a [String]> {
+    /// The paths of what the operator named — a slot, a chain, a stage of it — that `path` is, or lies in; the
+    /// innermost is the last.
+    pub(crate) fn entries_around<'a>(
+        &self,
+        path: &'a [String],
+    ) -> impl Iterator<Item = &'a [String]> {
         (1..=path.len())
             .filter_map(|length| path.get(..length))
-            .find(|entry| self.names.contains_key(*entry))
+            .filter(|entry| self.names.contains_key(*entry))
     }
 
     /// The value of a key, if a layer or its default gave it one.
@@ -97,7 +101,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Notes the name of a source, slot, sink or access rule; false where it can't be one.
+    /// Notes the name of something that the operator named; false where it can't be one.
     pub(super) fn name(&mut self, path: &KeyPath, offset: usize) -> bool {
         let Some((name, table)) = path.split_last() else {
             return false;

@@ -10,6 +10,7 @@
 //!
 //! Invariant: either a whole, valid [`Config`] comes out, or all errors, and nothing has changed.
 
+mod chain_rules;
 mod check;
 mod complete;
 mod difference;
@@ -42,15 +43,15 @@ pub use origin::{Layer, Origin};
 pub use page::keys_page;
 pub use provenance::{Known, Provenance, render};
 pub use validated::{
-    AccessSettings, BusSettings, CollectorSettings, Config, DeadLetterSettings, Grant, LogFormat,
-    LogSettings, MetricsSettings, OnFault, OnState, ReplayPace, SandboxSettings, SinkSettings,
-    SlotQueuePolicy, SlotSettings, SourceSettings, SupervisionSettings, SwapSettings,
-    TrustSettings, TrustedKey,
+    AccessSettings, BusSettings, ChainSettings, ChainStageSettings, ChainsSettings,
+    CollectorSettings, Config, DeadLetterSettings, Grant, LogFormat, LogSettings, MetricsSettings,
+    OnFault, OnState, ReplayPace, SandboxSettings, SinkSettings, SlotQueuePolicy, SlotSettings,
+    SourceSettings, SupervisionSettings, SwapSettings, TrustSettings, TrustedKey,
 };
 pub use value::Value;
 pub use weir_bus::pubsub::BusKind;
 
-pub(crate) use keys::name_is_good;
+pub(crate) use keys::{name_is_good, nearest_of};
 
 use complete::{Host, SYSTEM_FOLDER, complete};
 use layer::Layered;
@@ -181,11 +182,12 @@ fn read_files(layered: &mut Layered, request: &LoadRequest<'_>, as_root: bool) -
 fn build(layered: &Layered) -> Result<Config, serde_json::Error> {
     let mut root = Map::new();
     for (path, (value, _)) in &layered.values {
-        if let Some(entry) = layered.entry_of(path) {
+        let is_left_out = |entry: &[String]| {
             let is_switch = matches!(path.get(entry.len()..), Some([key]) if key == "enabled");
-            if is_switch || !rules::is_enabled(layered, entry) {
-                continue;
-            }
+            is_switch || !rules::is_enabled(layered, entry)
+        };
+        if layered.entries_around(path).any(is_left_out) {
+            continue;
         }
         insert(&mut root, path, value.to_plain_json());
     }

@@ -2,7 +2,7 @@
 //!
 //! What `weir config` prints is itself a config of the same values. Invariant: one entry for every key in force.
 
-use super::keys::{Fallback, NAME_SEGMENT, SECTIONS, all, place_of_name};
+use super::keys::{Fallback, NAME_SEGMENT, SECTIONS, all, places_of_names};
 use super::layer::{KeyPath, Layered};
 use super::origin::Origin;
 use super::value::{Value, path_as_toml};
@@ -141,9 +141,9 @@ fn head(key: &str) -> &str {
         .unwrap_or(key)
 }
 
-/// Where a key stands in the order that is shown: its section (with sub-tables in their table), name, place in the
+/// Where a key stands in the order that is shown: its section (with sub-tables in their table), names, place in the
 /// key table, and path.
-fn rank(path: &KeyPath) -> (usize, Option<&String>, usize, &KeyPath) {
+fn rank(path: &KeyPath) -> (usize, Vec<&String>, usize, &KeyPath) {
     let first = path.first().map_or("", String::as_str);
     let section = SECTIONS
         .iter()
@@ -159,8 +159,8 @@ fn rank(path: &KeyPath) -> (usize, Option<&String>, usize, &KeyPath) {
             })
         })
         .unwrap_or(usize::MAX);
-    let name = place_of_name(path).and_then(|place| path.get(place));
-    (section, name, place, path)
+    let names = places_of_names(path).filter_map(|place| path.get(place));
+    (section, names.collect(), place, path)
 }
 
 /// The keys without a value that would have a meaning.

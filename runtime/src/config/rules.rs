@@ -2,6 +2,7 @@
 //!
 //! Runs after every key has its value; a key that failed its own check takes part in no rule.
 
+use super::chain_rules::check_chains;
 use super::complete::{entries_of, missing};
 use super::error::ConfigError;
 use super::keys::{Fallback, Found, find, nearest_of};
@@ -44,9 +45,10 @@ pub(crate) fn check_rules(layered: &mut Layered) {
     for sink in entries_of(layered, "sinks") {
         recording_has_path(layered, &sink);
     }
+    check_chains(layered);
 }
 
-fn under(entry: &[String], key: &str) -> KeyPath {
+pub(crate) fn under(entry: &[String], key: &str) -> KeyPath {
     entry
         .iter()
         .cloned()

@@ -4,7 +4,7 @@
 
 use super::error::ConfigError;
 use super::keys::{
-    Found, NAME_SEGMENT, all, children, find, nearest_key, nearest_of, place_of_name,
+    Found, NAME_SEGMENT, all, children, find, nearest_key, nearest_of, places_of_names,
 };
 use super::layer::{KeyPath, Layered, Reader};
 use super::origin::{Layer, Origin, shown};
@@ -98,23 +98,24 @@ fn entry(key: &str, value: Raw) -> Entry {
 /// which the variable's name is such a form, that one is meant.
 fn with_known_name(layered: &Layered, mut path: KeyPath) -> KeyPath {
     let folded = |name: &str| name.to_ascii_lowercase().replace('-', "_");
-    let Some(place) = place_of_name(&path) else {
-        return path;
-    };
-    let (table, rest) = path.split_at_mut(place);
-    let Some(name) = rest.first_mut() else {
-        return path;
-    };
-    let mut known = layered
-        .names
-        .keys()
-        .filter_map(|known| known.split_last())
-        .filter(|(_, parents)| *parents == &*table)
-        .map(|(known, _)| known);
-    if known.clone().all(|known| known != name)
-        && let Some(known) = known.find(|known| folded(known) == folded(name))
-    {
-        name.clone_from(known);
+    // From left to right: the names of stages are looked for in the chain that is meant.
+    let places: Vec<usize> = places_of_names(&path).collect();
+    for place in places {
+        let (table, rest) = path.split_at_mut(place);
+        let Some(name) = rest.first_mut() else {
+            continue;
+        };
+        let mut known = layered
+            .names
+            .keys()
+            .filter_map(|known| known.split_last())
+            .filter(|(_, parents)| *parents == &*table)
+            .map(|(known, _)| known);
+        if known.clone().all(|known| known != name)
+            && let Some(known) = known.find(|known| folded(known) == folded(name))
+        {
+            name.clone_from(known);
+        }
     }
     path
 }

@@ -3,6 +3,9 @@
 use super::{Fallback, GIB, Item, KIB, Key, Takes, TextRule};
 use std::time::Duration;
 
+/// The kinds of sources that answer requests.
+pub(crate) const TRIGGERABLE: [&str; 2] = ["binary-hash", "process-details"];
+
 /// `[sources.<name>]`.
 pub(super) const SOURCES: &[Key] = &[
     Key::new(

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a search is bounded, however long the text that is looked for.
 
+use super::super::raw::DEPTH_MAX;
 use super::{Key, NAME_SEGMENT, Takes, all};
 
 /// Names of sources, slots, sinks and access rules have at most so many bytes: they become tokens of topics, which have 255.
@@ -52,9 +53,10 @@ pub(crate) fn find(path: &[String]) -> Found {
     if table { Found::Table } else { Found::Unknown }
 }
 
-/// The place of the segment of `path` that is a name which the operator chose.
-pub(crate) fn place_of_name(path: &[String]) -> Option<usize> {
-    (1..path.len()).find(|place| {
+/// The places of the segments of `path` that are names which the operator chose, from left to right.
+pub(crate) fn places_of_names(path: &[String]) -> impl Iterator<Item = usize> {
+    // No key is so deep; within a free table a path may be of any length.
+    (1..path.len().min(DEPTH_MAX)).filter(|place| {
         path.get(..*place)
             .is_some_and(|table| matches!(find(table), Found::NamedTable))
     })
@@ -84,11 +86,11 @@ pub(crate) fn nearest_key(path: &[String]) -> Option<String> {
     {
         return None;
     }
-    let place = found.segments().position(|segment| segment == NAME_SEGMENT);
-    let name = place
-        .and_then(|place| parents.get(place))
-        .map_or(NAME_SEGMENT, String::as_str);
-    Some(found.path.replace(NAME_SEGMENT, name))
+    let segments = found.segments().enumerate().map(|(place, segment)| {
+        let given = (segment == NAME_SEGMENT).then(|| parents.get(place));
+        given.flatten().map_or(segment, String::as_str)
+    });
+    Some(segments.collect::<Vec<_>>().join("."))
 }
 
 /// The segments that may follow `parents`, without repetition; none where a name is to be chosen.

@@ -5,6 +5,7 @@
 //! key here has its field in [`Config`](super::Config) (a test walks both).
 
 mod bus;
+mod chains;
 mod daemon;
 mod ends;
 mod find;
@@ -14,8 +15,9 @@ mod supervision;
 mod takes;
 mod trust;
 
+pub(crate) use ends::TRIGGERABLE;
 pub(crate) use find::{
-    Found, NAME_BYTES_MAX, children, find, name_is_good, nearest_key, nearest_of, place_of_name,
+    Found, NAME_BYTES_MAX, children, find, name_is_good, nearest_key, nearest_of, places_of_names,
 };
 pub use takes::{Item, Takes, TextRule};
 
@@ -29,8 +31,8 @@ pub(crate) const MIB: u64 = 1 << 20;
 /// One gibibyte, in bytes.
 pub(crate) const GIB: u64 = 1 << 30;
 
-/// The segment of a key's path that stands for a name that the operator chose: of a source, slot, sink, access rule or
-/// key of trust.
+/// The segment of a key's path that stands for a name that the operator chose: of a source, slot, sink, access rule,
+/// key of trust, chain, or stage of one.
 pub const NAME_SEGMENT: &str = "<name>";
 
 /// One key of the config.
@@ -109,7 +111,7 @@ impl Computed {
 }
 
 /// What stands at the head of each table of the config, in the order in which people read them.
-pub(crate) const SECTIONS: [(&str, &str); 15] = [
+pub(crate) const SECTIONS: [(&str, &str); 18] = [
     (
         "collector",
         "How events are collected: buffers, batches and timeouts.",
@@ -154,6 +156,15 @@ pub(crate) const SECTIONS: [(&str, &str); 15] = [
         "slots.<name>.limits",
         "What a guest may use; breaking a limit is a fault that names it.",
     ),
+    (
+        "chains",
+        "What works on requests: chains, and slots and sources by themselves.",
+    ),
+    (
+        "chain.<name>",
+        "A chain: stages that work on a request whose target it is, each after those that it waits for.",
+    ),
+    ("chain.<name>.stages.<name>", "A stage of a chain."),
     ("sinks.<name>", "A sink: where findings and events leave."),
 ];
 
@@ -174,6 +185,9 @@ pub fn all() -> impl Iterator<Item = &'static Key> {
         ends::SOURCES,
         slots::SLOTS,
         limits::LIMITS,
+        chains::CHAINS,
+        chains::CHAIN,
+        chains::STAGES,
         ends::SINKS,
     ]
     .into_iter()
@@ -198,10 +212,10 @@ impl Key {
         self
     }
 
-    /// The table of names that it stands in, and the rest of its path after the name; nothing for a key of a
-    /// plain table.
+    /// The innermost table of names that it stands in, and the rest of its path after the name; nothing for a
+    /// key of a plain table.
     pub(crate) fn split_at_name(&self) -> Option<(&'static str, &'static str)> {
-        let (table, rest) = self.path.split_once(NAME_SEGMENT)?;
+        let (table, rest) = self.path.rsplit_once(NAME_SEGMENT)?;
         Some((table.strip_suffix('.')?, rest.strip_prefix('.')?))
     }
 

@@ -43,7 +43,7 @@ fn unknown_keys_are_told_at_every_depth_with_the_one_that_was_meant() {
     check(
         "zzz.yyy = 1",
         &[
-            "embedded default:1:1: zzz = {…}: unknown key; there are collector, bus, sandbox, trust, supervision, swap, dead_letters, metrics, log, sources, slots, sinks",
+            "embedded default:1:1: zzz = {…}: unknown key; there are collector, bus, sandbox, trust, supervision, swap, dead_letters, metrics, log, sources, slots, chains, chain, sinks",
         ],
     );
 }
@@ -403,4 +403,53 @@ fn an_array_of_tables_is_told_what_is_wrong_with_its_names() {
             "embedded default:1:1: bus = [{…}]: not a table; expected a table with kind, socket, group, connections_max, heartbeat, queue_batches_max, queue_bytes_max, access",
         ],
     );
+}
+
+#[test]
+fn chains_that_make_no_plan_are_told_at_the_key_to_change() {
+    let slots = "slots.a.module = \"m\"\nslots.b.module = \"m\"\nslots.off = { module = \"m\", enabled = false }\nsources.p.kind = \"process\"\n";
+    let check = |chain: &str, expected: &[&str]| check(&format!("{slots}{chain}"), expected);
+    check(
+        "[chain.c]\ntimeout = \"1s\"",
+        &[
+            "embedded default:5:8: chain.c = {…}: chain `c` has no stages; add a table [chain.c.stages.NAME], or take the chain out",
+        ],
+    );
+    check(
+        "[[chain]]\nname = \"c\"\n[[chain.stages]]\nname = \"a\"\nafter = [\"b\"]\n[[chain.stages]]\nname = \"b\"\nafter = [\"a\"]",
+        &[
+            "embedded default:9:9: chain.c.stages.a.after = \"b\": chain `c`: stages wait for each other, and none could begin: a → b → a; take one out of `after`",
+        ],
+    );
+    check(
+        "[chain.c.stages.a]\nafter = [\"bb\"]\n[chain.c.stages.b]\n[chain.d.stages.a]\nafter = [\"a\"]",
+        &[
+            "embedded default:6:9: chain.c.stages.a.after = \"bb\": chain `c`: stage `a` waits for `bb`, and there is no such stage, did you mean `b`?",
+            "embedded default:9:9: chain.d.stages.a.after = \"a\": chain `d`: stage `a` waits for itself; take it out of `after`",
+        ],
+    );
+    check(
+        "[chain.c.stages]\nx.slot = \"aa\"\ny.slot = \"off\"\nz.source = \"p\"\nzz = { slot = \"a\", source = \"p\" }\n[chain.c.stages.q]\n",
+        &[
+            "embedded default:10:17: chain.c.stages.q: missing; expected the slot or source that does it, as none that is switched on and answers requests is called `q`, for example slot = \"NAME\"",
+            "embedded default:6:10: chain.c.stages.x.slot = \"aa\": there is no slot of this name, did you mean \"a\"?",
+            "embedded default:7:10: chain.c.stages.y.slot = \"off\": the slot is switched off; switch it on, or the chain off with enabled = false",
+            "embedded default:8:12: chain.c.stages.z.source = \"p\": a source of kind \"process\" answers no requests; those of kind binary-hash and process-details do",
+            "embedded default:9:29: chain.c.stages.zz.source = \"p\": slot \"a\" does the stage already; a stage has a slot or a source, make two stages of it",
+        ],
+    );
+    check(
+        "[chain.c.stages.a]\nafterr = []\n[chain.c.stage.a]\n[chain.\"x y\"]\n[chain.c.stages.\"q.\"]\n",
+        &[
+            "embedded default:6:1: chain.c.stages.a.afterr = []: unknown key; did you mean chain.c.stages.a.after?",
+            "embedded default:9:17: chain.c.stages: the name \"q.\" can't be a token of a topic; expected 1 to 64 bytes of A-Z, a-z, 0-9, `_` and `-`",
+            "embedded default:7:10: chain.c.stage = {…}: unknown key; did you mean chain.c.stages?",
+            "embedded default:8:8: chain: the name \"x y\" can't be a token of a topic; expected 1 to 64 bytes of A-Z, a-z, 0-9, `_` and `-`",
+        ],
+    );
+    // What is switched off may be anything.
+    load_text(&format!(
+        "{slots}[chain.c]\nenabled = false\n[chain.c.stages.q]"
+    ))
+    .unwrap();
 }

@@ -375,6 +375,7 @@ fn only_slots_change_without_a_restart() {
         &base.replace("slots.a.module = \"m\"", "slots.b.module = \"n\""),
         &[],
     );
+    check(&format!("{base}chain.c.stages.x.slot = \"a\"\n"), &[]);
     check(&base.replace("20ms", "30ms"), &["collector.batch_timeout"]);
     check(
         &base.replace("sources.p", "sources.q"),
@@ -441,4 +442,57 @@ fn arrays_of_tables_merge_over_weaker_layers_by_name() {
     let slots = load_as(&request, false).unwrap().config.slots;
     assert_eq!(slots.len(), 1);
     assert_eq!(slots["my-slot"].order, 9);
+}
+
+#[test]
+fn chains_have_names_in_two_places_and_either_spelling() {
+    let slots = "slots.hash.module = \"m\"\nslots.by-whom.module = \"m\"\n";
+    let named = format!(
+        "{slots}[chain.tmp]\ntimeout = \"5s\"\n[chain.tmp.stages.hash]\nretries = 2\n[chain.tmp.stages.who-did]\nslot = \"by-whom\"\nafter = [\"hash\"]\noptional = true\n[chain.off]\nenabled = false\n"
+    );
+    let listed = format!(
+        "{slots}[[chain]]\nname = \"tmp\"\ntimeout = \"5s\"\n[[chain.stages]]\nname = \"hash\"\nretries = 2\n[[chain.stages]]\nname = \"who-did\"\nslot = \"by-whom\"\nafter = [\"hash\"]\noptional = true\n[[chain]]\nname = \"off\"\nenabled = false\n"
+    );
+    let (named, listed) = (load_text(&named).unwrap(), load_text(&listed).unwrap());
+    assert_eq!(named.config, listed.config);
+    let chain = &named.config.chain;
+    assert_eq!(chain.keys().collect::<Vec<_>>(), ["tmp"]);
+    let stages = &chain["tmp"].stages;
+    assert_eq!((stages["hash"].retries, &stages["hash"].slot), (2, &None));
+    assert_eq!(stages["who-did"].slot.as_deref(), Some("by-whom"));
+    assert_eq!(stages["who-did"].after, ["hash"]);
+    let shown = render(&named.provenance);
+    let shown: Vec<&str> = shown
+        .lines()
+        .filter_map(|line| line.strip_prefix("chain.tmp.")?.split(" = ").next())
+        .collect();
+    let stage = |name: &str, keys: [&str; 5]| keys.map(|key| format!("stages.{name}.{key}"));
+    let keys = ["after", "optional", "timeout", "retries", "retry_pause"];
+    let mut expected = vec!["enabled".to_owned(), "timeout".to_owned()];
+    expected.extend(stage("hash", keys));
+    expected.push("stages.who-did.slot".to_owned());
+    expected.extend(stage("who-did", keys));
+    assert_eq!(shown, expected);
+}
+
+#[test]
+fn a_variable_reaches_a_stage_of_a_chain_and_a_chain_has_the_timeout_of_all() {
+    let folder = Folder::new();
+    let file = folder.write(
+        "weir.toml",
+        "[slots.Get-It]\nmodule = \"m\"\n[chains]\nrequest_timeout = \"7s\"\n[chain.My-Chain.stages.Get-It]\n",
+    );
+    let request = request(
+        Some(&file),
+        &[("WEIR_CHAIN__MY_CHAIN__STAGES__GET_IT__RETRIES", "3")],
+        &[("chain.My-Chain.stages.Get-It.optional", "true")],
+    );
+    let config = load_as(&request, false).unwrap().config;
+    let chain = &config.chain["My-Chain"];
+    assert_eq!(chain.timeout, Duration::from_secs(7));
+    let stage = &chain.stages["Get-It"];
+    assert_eq!(
+        (chain.stages.len(), stage.retries, stage.optional),
+        (1, 3, true)
+    );
 }

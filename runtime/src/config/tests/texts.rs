@@ -27,7 +27,7 @@ fn the_commented_config_without_its_hashes_says_the_defaults() {
     // The one table that has no default for whom it is.
     let access = "[bus.access.NAME]\n";
     let text = text.replace(access, &format!("{access}user = \"NAME\"\n"));
-    let defaults = "trust.keys.NAME.ed25519 = \"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"\nbus.access.NAME.user = \"NAME\"\nsources.NAME.kind = \"process\"\nslots.NAME.module = \"builtin:NAME\"\nsinks.NAME.kind = \"terminal\"\n";
+    let defaults = "trust.keys.NAME.ed25519 = \"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"\nbus.access.NAME.user = \"NAME\"\nsources.NAME.kind = \"process\"\nslots.NAME.module = \"builtin:NAME\"\nsinks.NAME.kind = \"terminal\"\nchain.NAME.stages.NAME.optional = false\n";
     let loaded = load_text(&text).unwrap_or_else(|errors| panic!("{errors}\n{text}"));
     assert_eq!(loaded.config, load_text(defaults).unwrap().config);
 }

@@ -3,6 +3,7 @@
 //! Field names are the keys' names; a test holds the two together. Invariant: only [`load`](super::load) makes
 //! a [`Config`] from outside data, so nobody holds an invalid one. What is switched off isn't in it.
 
+mod chains;
 mod slots;
 
 use super::units::duration_as_text;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use weir_bus::TopicPattern;
 use weir_bus::pubsub::BusKind;
 
+pub use chains::{ChainSettings, ChainStageSettings, ChainsSettings};
 pub use slots::{Grant, OnFault, OnState, SlotQueuePolicy, SlotSettings};
 
 /// All of it.
@@ -44,6 +46,11 @@ pub struct Config {
     /// The enabled `[slots.<name>]`, by name.
     #[serde(default)]
     pub slots: BTreeMap<String, SlotSettings>,
+    /// `[chains]`
+    pub chains: ChainsSettings,
+    /// The enabled `[chain.<name>]`, by name.
+    #[serde(default)]
+    pub chain: BTreeMap<String, ChainSettings>,
     /// The enabled `[sinks.<name>]`, by name.
     #[serde(default)]
     pub sinks: BTreeMap<String, SinkSettings>,

@@ -1,0 +1,3 @@
+//! Chains: directed acyclic graphs of stages that run for a trigger request.
+
+pub mod plan;
