@@ -8,14 +8,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use weir_bus::pubsub::{
-    BusStatistics, EventBus, LocalBus, PublisherId, Queue, QueueLimits, QueuePolicy,
-    SubscribeError, SubscriptionOptions,
+    BusStatistics, EventBus, LocalBus, PublisherId, QueueLimits, QueuePolicy, SubscribeError,
+    SubscriptionOptions,
 };
 use weir_bus::socket::{BoundBroker, Broker, BrokerStatus, BrokerView, Ingress, Responder};
 use weir_bus::{Opened, SourceCounts, TopicPattern, topic};
 use weir_sources::{EventSource, ProcessTable, RegistryError, SourceStatus, Unavailable};
 
 use crate::broker::{self, IdentityError, LaneIngress, SOCKET_SOURCE};
+use crate::chain::plan::WorkerName;
+use crate::chain::plans::{Offers, Plans, PlansError};
+use crate::chain::runner::{Runner, RunnerParts, Workers};
 use crate::collector::{Collector, CollectorReport, RunningCollector, batcher_limits};
 use crate::config::{Config, OnState, SlotSettings};
 use crate::guests::{self, Beginning, GuestError, Guests};
@@ -23,10 +26,11 @@ use crate::keeper::Keeper;
 use crate::sandbox::{Wants, World};
 use crate::sink::{Console, OpenError, RunningSink};
 use crate::slot::filter::FilterDuty;
-use crate::slot::stage::{StageDuty, StageJob, StageRouter};
+use crate::slot::stage::{StageDuty, StageWorker};
 use crate::slot::trigger::TriggerDuty;
 use crate::slot::{self, Candidate, Slot, SlotHandle, SlotStatistics};
 use crate::sources::SourceOpenError;
+use crate::trigger::fifo::Fifo;
 use crate::{sink, sources};
 
 /// Why a pipeline can't start.
@@ -35,6 +39,9 @@ pub enum StartError {
     /// A guest can't be put into its slot.
     #[error(transparent)]
     Guest(#[from] GuestError),
+    /// A chain can't be worked by.
+    #[error(transparent)]
+    Chain(#[from] PlansError),
     /// A source can't be registered.
     #[error("sources: {0}")]
     Source(#[from] RegistryError),
@@ -79,6 +86,8 @@ pub struct Pipeline {
     bus: Arc<dyn EventBus>,
     collector: RunningCollector,
     slots: BTreeMap<String, Arc<dyn SlotHandle>>,
+    chains: Runner,
+    offers: Offers,
     sinks: Vec<RunningSink>,
     door: Option<Door>,
     keeper: Option<Arc<Keeper>>,
@@ -97,7 +106,9 @@ struct Door {
 struct Wiring<'a> {
     config: &'a Config,
     bus: Arc<dyn EventBus>,
-    router: Arc<StageRouter>,
+    requests: Arc<Fifo>,
+    offers: Offers,
+    workers: Workers,
     slots: BTreeMap<String, Arc<dyn SlotHandle>>,
     filters: Vec<(u32, String, Slot<FilterDuty>)>,
     shared: guests::Shared,
@@ -138,7 +149,9 @@ impl Pipeline {
         let mut wiring = Wiring {
             config,
             bus: Arc::clone(&bus),
-            router: Arc::new(StageRouter::default()),
+            requests: Arc::default(),
+            offers: Offers::default(),
+            workers: Workers::new(),
             slots: BTreeMap::new(),
             filters: Vec::new(),
             shared: guests::Shared::new(config),
@@ -162,6 +175,7 @@ impl Pipeline {
         for opening in openings {
             wiring.open(opening)?;
         }
+        let chains = wiring.chains()?;
         let filters = wiring.filters_in_order();
         let door = broker.map(|(bound, local)| {
             let limits = batcher_limits(&config.collector);
@@ -178,6 +192,8 @@ impl Pipeline {
             bus,
             collector: collector.start(),
             slots: wiring.slots,
+            chains,
+            offers: wiring.offers,
             sinks,
             door,
             keeper,
@@ -224,6 +240,20 @@ impl Pipeline {
         &self.slots
     }
 
+    /// The runs of chains.
+    #[must_use]
+    pub const fn chains(&self) -> &Runner {
+        &self.chains
+    }
+
+    /// The plans of another config, whose slots are those of this pipeline.
+    ///
+    /// # Errors
+    /// If a chain can't be worked by.
+    pub fn plans(&self, config: &Config) -> Result<Plans, PlansError> {
+        Plans::new(config, &self.offers)
+    }
+
     /// Keeps what slots have for the next run, as it is now. Waits for the disk.
     pub fn save(&self) -> impl Future<Output = ()> + use<> {
         save(self.keeper.clone(), self.slots.clone())
@@ -261,6 +291,9 @@ impl Pipeline {
         }
         let mut report = self.collector.drain(deadline).await;
         for world in [World::Filter, World::Trigger, World::Stage] {
+            if world == World::Stage && !self.chains.drain(deadline) {
+                tracing::warn!("the runs of chains did not end in time");
+            }
             let of_world = || self.slots.values().filter(|slot| slot.world() == world);
             of_world().for_each(|slot| slot.finish());
             let ended = of_world().filter(|slot| !slot.wait(deadline)).count();
@@ -338,8 +371,7 @@ impl Wiring<'_> {
         let publisher = PublisherId::unique();
         let handle: Arc<dyn SlotHandle> = match world {
             World::Stage => {
-                let queue = self.stage_queue(settings, &wants);
-                let duty = StageDuty::new(name.clone(), queue, Arc::clone(&self.bus), publisher);
+                let duty = StageDuty::new(&self.stage_worker(&name, settings, &wants));
                 Arc::new(Slot::start(options, duty, opening).map_err(thread)?)
             }
             World::Trigger => {
@@ -357,7 +389,7 @@ impl Wiring<'_> {
                     subscriber,
                     Arc::clone(&self.bus),
                     publisher,
-                    Arc::clone(&self.router),
+                    Arc::clone(&self.requests),
                 );
                 Arc::new(Slot::start(options, duty, opening).map_err(thread)?)
             }
@@ -376,13 +408,33 @@ impl Wiring<'_> {
         Ok(())
     }
 
-    fn stage_queue(&self, settings: &SlotSettings, wants: &Wants) -> Arc<Queue<StageJob>> {
-        self.router.add(
-            settings.triggers.iter().cloned().collect(),
-            wants.kinds.clone(),
-            queue_policy(settings),
-            queue_limits(settings),
-        )
+    fn stage_worker(&mut self, slot: &str, settings: &SlotSettings, wants: &Wants) -> StageWorker {
+        let (policy, limits) = (queue_policy(settings), queue_limits(settings));
+        let kinds = wants.kinds.clone();
+        let worker = StageWorker::new(slot.to_owned(), kinds.clone(), policy, limits);
+        self.offers.slots.insert(slot.to_owned(), kinds);
+        let name = WorkerName::Slot(slot.to_owned());
+        self.workers.insert(name, Arc::new(worker.clone()));
+        worker
+    }
+
+    /// What works requests off, once all who work are there.
+    fn chains(&mut self) -> Result<Runner, StartError> {
+        let requests = Arc::clone(&self.requests);
+        let runner = Runner::start(RunnerParts {
+            settings: self.config.chains.clone(),
+            plans: Plans::new(self.config, &self.offers)?,
+            workers: std::mem::take(&mut self.workers),
+            requests: requests.clone(),
+            bus: Arc::clone(&self.bus),
+        });
+        let runner = runner.map_err(|error| StartError::Thread {
+            name: "chains".to_owned(),
+            error,
+        })?;
+        requests.set_waker(runner.waker());
+        runner.wake();
+        Ok(runner)
     }
 
     /// As batches pass them.

@@ -1,5 +1,5 @@
 //! The duty of a trigger slot: batches come from the bus, firings become trigger requests, which
-//! go to the stages and, as events, to the bus.
+//! go to who works on them and, as events, to the bus.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,10 +12,11 @@ use weir_bus::{CollectionEvent, Selection, Timestamp, Topic};
 
 use super::cascade::Place;
 use super::comparison::fingerprint;
-use super::stage::{StageJob, StageRouter};
 use super::{Duty, Settled};
 use crate::ids::new_id;
 use crate::sandbox::{Cause, Firing, Instance, Outcome, Rule, Verdicts, Wants, World};
+use crate::trigger::fifo::Fifo;
+use crate::trigger::{Priority, Request};
 
 /// A batch on its way to a trigger, with what was lost before it.
 pub struct TriggerJob {
@@ -31,7 +32,7 @@ pub struct TriggerDuty {
     subscriber: Subscriber,
     bus: Arc<dyn EventBus>,
     publisher: PublisherId,
-    stages: Arc<StageRouter>,
+    requests: Arc<Fifo>,
     missed: Mutex<Option<u64>>,
     /// Firings that went no further: their cascade had become too deep.
     cut: AtomicU64,
@@ -45,7 +46,7 @@ impl TriggerDuty {
         subscriber: Subscriber,
         bus: Arc<dyn EventBus>,
         publisher: PublisherId,
-        stages: Arc<StageRouter>,
+        requests: Arc<Fifo>,
     ) -> Self {
         Self {
             slot,
@@ -53,7 +54,7 @@ impl TriggerDuty {
             subscriber,
             bus,
             publisher,
-            stages,
+            requests,
             missed: Mutex::new(Some(0)),
             cut: AtomicU64::new(0),
         }
@@ -116,8 +117,13 @@ impl TriggerDuty {
             depth: request.depth,
             metadata: Vec::new(),
         };
-        self.announce(request);
-        self.stages.send(&StageJob::new(event, cause));
+        self.announce(request.clone());
+        self.requests.admit(Request {
+            priority: Priority::of_name(&request.priority).unwrap_or(Priority::Normal),
+            event: Arc::new(request),
+            row: Arc::new(event),
+            cause: Arc::new(cause),
+        });
     }
 
     /// The request as an event: who listens to `control.trigger.>` sees every firing.

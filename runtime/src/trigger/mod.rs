@@ -3,6 +3,8 @@
 //!
 //! It alone knows admission. It evaluates no condition (guests do), and works on no request (`chain/` does).
 
+pub mod fifo;
+
 use std::sync::Arc;
 
 use weir_bus::batch::Batch;
