@@ -8,14 +8,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use weir_bus::pubsub::{
-    BusStatistics, EventBus, LocalBus, PublisherId, Queue, QueueLimits, QueuePolicy,
-    SubscribeError, SubscriptionOptions,
+    BusStatistics, EventBus, LocalBus, PublisherId, QueueLimits, QueuePolicy, SubscribeError,
+    SubscriptionOptions,
 };
 use weir_bus::socket::{BoundBroker, Broker, BrokerStatus, BrokerView, Ingress, Responder};
 use weir_bus::{Opened, SourceCounts, TopicPattern, topic};
 use weir_sources::{EventSource, ProcessTable, RegistryError, SourceStatus, Unavailable};
 
 use crate::broker::{self, IdentityError, LaneIngress, SOCKET_SOURCE};
+use crate::chain::plan::WorkerName;
+use crate::chain::plans::{Offers, Plans, PlansError};
+use crate::chain::runner::{Runner, RunnerParts, Workers};
 use crate::collector::{Collector, CollectorReport, RunningCollector, batcher_limits};
 use crate::config::{Config, OnState, SlotSettings};
 use crate::guests::{self, Beginning, GuestError, Guests};
@@ -23,11 +26,11 @@ use crate::keeper::Keeper;
 use crate::sandbox::{Wants, World};
 use crate::sink::{Console, OpenError, RunningSink};
 use crate::slot::filter::FilterDuty;
-use crate::slot::stage::{StageDuty, StageJob, StageRouter};
+use crate::slot::stage::{StageDuty, StageWorker};
 use crate::slot::trigger::TriggerDuty;
 use crate::slot::{self, Candidate, Slot, SlotHandle, SlotStatistics};
 use crate::sources::SourceOpenError;
-use crate::trigger::{Ending, Policy, Requests as _, Targets, TriggerManager};
+use crate::trigger::{Policy, Requests, Targets, TriggerManager};
 use crate::{sink, sources};
 
 /// Why a pipeline can't start.
@@ -36,6 +39,9 @@ pub enum StartError {
     /// A guest can't be put into its slot.
     #[error(transparent)]
     Guest(#[from] GuestError),
+    /// A chain can't be worked by.
+    #[error(transparent)]
+    Chain(#[from] PlansError),
     /// A source can't be registered.
     #[error("sources: {0}")]
     Source(#[from] RegistryError),
@@ -81,6 +87,8 @@ pub struct Pipeline {
     collector: RunningCollector,
     slots: BTreeMap<String, Arc<dyn SlotHandle>>,
     manager: Arc<TriggerManager>,
+    chains: Runner,
+    offers: Offers,
     sinks: Vec<RunningSink>,
     door: Option<Door>,
     keeper: Option<Arc<Keeper>>,
@@ -99,8 +107,9 @@ struct Door {
 struct Wiring<'a> {
     config: &'a Config,
     bus: Arc<dyn EventBus>,
-    router: Arc<StageRouter>,
     manager: Arc<TriggerManager>,
+    offers: Offers,
+    workers: Workers,
     slots: BTreeMap<String, Arc<dyn SlotHandle>>,
     filters: Vec<(u32, String, Slot<FilterDuty>)>,
     shared: guests::Shared,
@@ -138,27 +147,14 @@ impl Pipeline {
         );
         let sinks = sink::open_all(config, &bus, console)?;
         let processes = guests.processes();
-        let router = Arc::new(StageRouter::default());
-        let policy = Policy::new(config, Targets::default());
+        let policy = Policy::new(config, targets(config));
         let manager = Arc::new(TriggerManager::new(policy, Arc::clone(&bus)));
-        let (weak, to) = (Arc::downgrade(&manager), Arc::clone(&router));
-        manager.on_admitted(move || {
-            let Some(manager) = weak.upgrade() else {
-                return;
-            };
-            while let Some(request) = manager.take() {
-                to.send(&StageJob::new(
-                    (*request.row).clone(),
-                    (*request.cause).clone(),
-                ));
-                manager.ended(&request, Ending::Answered);
-            }
-        });
         let mut wiring = Wiring {
             config,
             bus: Arc::clone(&bus),
-            router: Arc::clone(&router),
             manager: Arc::clone(&manager),
+            offers: Offers::default(),
+            workers: Workers::new(),
             slots: BTreeMap::new(),
             filters: Vec::new(),
             shared: guests::Shared::new(config),
@@ -182,6 +178,7 @@ impl Pipeline {
         for opening in openings {
             wiring.open(opening)?;
         }
+        let chains = wiring.chains()?;
         let filters = wiring.filters_in_order();
         let door = broker.map(|(bound, local)| {
             let limits = batcher_limits(&config.collector);
@@ -199,6 +196,8 @@ impl Pipeline {
             collector: collector.start(),
             slots: wiring.slots,
             manager,
+            chains,
+            offers: wiring.offers,
             sinks,
             door,
             keeper,
@@ -251,6 +250,27 @@ impl Pipeline {
         &self.manager
     }
 
+    /// The runs of chains.
+    #[must_use]
+    pub const fn chains(&self) -> &Runner {
+        &self.chains
+    }
+
+    /// The plans of another config, whose slots are those of this pipeline.
+    ///
+    /// # Errors
+    /// If a chain can't be worked by.
+    pub fn plans(&self, config: &Config) -> Result<Plans, PlansError> {
+        Plans::new(config, &self.offers)
+    }
+
+    /// Admits by another config, and works by its plans, from the next firing and request on.
+    pub fn set_plans(&self, config: &Config, plans: Plans) {
+        self.manager
+            .set_policy(Policy::new(config, targets(config)));
+        self.chains.set_plans(plans);
+    }
+
     /// Keeps what slots have for the next run, as it is now. Waits for the disk.
     pub fn save(&self) -> impl Future<Output = ()> + use<> {
         save(self.keeper.clone(), self.slots.clone())
@@ -288,6 +308,12 @@ impl Pipeline {
         }
         let mut report = self.collector.drain(deadline).await;
         for world in [World::Filter, World::Trigger, World::Stage] {
+            if world == World::Stage && !self.chains.drain(deadline) {
+                tracing::warn!("the runs of chains did not end in time");
+            }
+            if world == World::Stage {
+                self.manager.cancel_waiting(None);
+            }
             let of_world = || self.slots.values().filter(|slot| slot.world() == world);
             of_world().for_each(|slot| slot.finish());
             let ended = of_world().filter(|slot| !slot.wait(deadline)).count();
@@ -365,8 +391,7 @@ impl Wiring<'_> {
         let publisher = PublisherId::unique();
         let handle: Arc<dyn SlotHandle> = match world {
             World::Stage => {
-                let queue = self.stage_queue(settings, &wants);
-                let duty = StageDuty::new(name.clone(), queue, Arc::clone(&self.bus), publisher);
+                let duty = StageDuty::new(&self.stage_worker(&name, settings, &wants));
                 Arc::new(Slot::start(options, duty, opening).map_err(thread)?)
             }
             World::Trigger => {
@@ -398,13 +423,33 @@ impl Wiring<'_> {
         Ok(())
     }
 
-    fn stage_queue(&self, settings: &SlotSettings, wants: &Wants) -> Arc<Queue<StageJob>> {
-        self.router.add(
-            settings.triggers.iter().cloned().collect(),
-            wants.kinds.clone(),
-            queue_policy(settings),
-            queue_limits(settings),
-        )
+    fn stage_worker(&mut self, slot: &str, settings: &SlotSettings, wants: &Wants) -> StageWorker {
+        let (policy, limits) = (queue_policy(settings), queue_limits(settings));
+        let kinds = wants.kinds.clone();
+        let worker = StageWorker::new(slot.to_owned(), kinds.clone(), policy, limits);
+        self.offers.slots.insert(slot.to_owned(), kinds);
+        let name = WorkerName::Slot(slot.to_owned());
+        self.workers.insert(name, Arc::new(worker.clone()));
+        worker
+    }
+
+    /// What works requests off, once all who work are there.
+    fn chains(&mut self) -> Result<Runner, StartError> {
+        let runner = Runner::start(RunnerParts {
+            settings: self.config.chains.clone(),
+            plans: Plans::new(self.config, &self.offers)?,
+            workers: std::mem::take(&mut self.workers),
+            requests: Arc::clone(&self.manager) as Arc<dyn Requests>,
+            bus: Arc::clone(&self.bus),
+        });
+        let runner = runner.map_err(|error| StartError::Thread {
+            name: "chains".to_owned(),
+            error,
+        })?;
+        let wake = runner.waker();
+        self.manager.on_admitted(move || wake());
+        runner.wake();
+        Ok(runner)
     }
 
     /// As batches pass them.
@@ -433,6 +478,14 @@ impl Wiring<'_> {
             collector.register(source)?;
         }
         Ok(collector)
+    }
+}
+
+/// Who can answer requests.
+fn targets(config: &Config) -> Targets {
+    Targets {
+        chains: config.chain.keys().cloned().collect(),
+        sources: BTreeMap::new(),
     }
 }
 

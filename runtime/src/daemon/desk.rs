@@ -226,7 +226,10 @@ impl Desk<'_> {
             .triggers()
             .cancel_waiting(Some(&asked.request));
         if waiting == 0 {
-            let cancelled = self.pipeline.chains().cancel(&asked.request);
+            let cancelled = self
+                .pipeline
+                .chains()
+                .cancel(&asked.request, "an operator cancelled it");
             cancelled.map_err(|error| error.to_string())?;
         }
         Ok(Cancelled {

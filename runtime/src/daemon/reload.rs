@@ -89,7 +89,7 @@ impl Reloader {
     ) -> (bool, String) {
         // What is read now needs no second look, whoever asked for the first.
         self.has_changed();
-        let (taken, text) = match self.take(pipeline.slots()).await {
+        let (taken, text) = match self.take(pipeline).await {
             Ok(lines) if lines.is_empty() => (true, "config read: no guest has changed".to_owned()),
             Ok(lines) => (true, format!("config in force: {}", lines.join("; "))),
             Err(why) => (
@@ -108,7 +108,8 @@ impl Reloader {
         (taken, text)
     }
 
-    async fn take(&mut self, slots: &Slots) -> Result<Vec<String>, String> {
+    async fn take(&mut self, pipeline: &Pipeline) -> Result<Vec<String>, String> {
+        let slots = pipeline.slots();
         let loaded = (self.load)()?;
         let restart = needs_restart(&self.config, &loaded.config);
         if !restart.is_empty() {
@@ -117,6 +118,8 @@ impl Reloader {
                 restart.join(", ")
             ));
         }
+        let plans = pipeline.plans(&loaded.config);
+        let plans = plans.map_err(|error| error.to_string())?;
         let work = Work {
             guests: Arc::clone(&self.guests),
             slots: slots.clone(),
@@ -129,7 +132,9 @@ impl Reloader {
         let signers: Signers = signers
             .map(|change| (change.slot.clone(), change.signer.clone()))
             .collect();
-        let lines = switch(slots, changes).await?;
+        let mut lines = switch(slots, changes).await?;
+        pipeline.set_plans(&loaded.config, plans);
+        lines.extend(changed_chains(&self.config, &loaded.config));
         self.config = loaded.config;
         self.guests.note_signers(signers);
         Ok(lines)
@@ -286,6 +291,19 @@ async fn switch(slots: &Slots, changes: Vec<Change>) -> Result<Vec<String>, Stri
         }
     }
     Ok(lines)
+}
+
+/// What is said of chains that are others from now on.
+fn changed_chains(old: &Config, new: &Config) -> Vec<String> {
+    let is_other = |name: &&String| old.chain.get(*name) != new.chain.get(*name);
+    let came = new.chain.keys().filter(is_other);
+    let gone = old
+        .chain
+        .keys()
+        .filter(|name| !new.chain.contains_key(*name));
+    came.map(|name| format!("chain.{name} is as the config says"))
+        .chain(gone.map(|name| format!("chain.{name} is gone")))
+        .collect()
 }
 
 /// A guest that is to take over, with what the slot's last batches showed of it.

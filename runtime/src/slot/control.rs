@@ -18,7 +18,7 @@ use super::supervision::Supervisor;
 use super::takeover::{Back, Candidate, InForce, Kept, Proposed, SwapNotice, Told};
 use super::{ABANDONED_THREADS_MAX, Duty, Part, Settled, SlotOptions, Without};
 use crate::digest::Digest;
-use crate::sandbox::{Fault, FaultReason, Memory, Prepared, Unsaved};
+use crate::sandbox::{Cost, Fault, FaultReason, Memory, Prepared, Unsaved};
 
 pub(super) struct RunningJob<D: Duty> {
     pub(super) job: Arc<D::Job>,
@@ -27,6 +27,10 @@ pub(super) struct RunningJob<D: Duty> {
     pub(super) generation: u64,
     /// How its rows have ended so far: what those calls wrote has taken effect.
     pub(super) parts: Vec<Part<D::Answer>>,
+    /// What those calls took.
+    pub(super) spent: Cost,
+    /// The guest's last fault among them.
+    pub(super) fault: Option<FaultReason>,
 }
 
 impl<D: Duty> RunningJob<D> {
@@ -40,7 +44,12 @@ impl<D: Duty> RunningJob<D> {
                 verdict: Err(why),
             });
         }
-        (self.job, Settled { parts: self.parts }, self.generation)
+        let settled = Settled {
+            parts: self.parts,
+            spent: self.spent,
+            fault: self.fault,
+        };
+        (self.job, settled, self.generation)
     }
 }
 

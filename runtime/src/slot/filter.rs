@@ -252,6 +252,7 @@ mod tests {
                 part(8..18, Ok(Selection::Mask(vec![0b0000_0101, 0b1111_1110]))),
                 part(18..20, Err(Without::Unevaluated)),
             ],
+            ..Settled::whole(20, Ok(Selection::All))
         };
         for (on_fault, expected) in [
             (OnFault::Pass, vec![0, 1, 2, 3, 5, 8, 10, 17, 18, 19]),

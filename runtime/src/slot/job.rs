@@ -93,6 +93,8 @@ pub(super) fn work<D: Duty>(
         since: began,
         generation: generation.number,
         parts: Vec::new(),
+        spent: Cost::default(),
+        fault: None,
     });
     let mut work = Work {
         control,
@@ -187,8 +189,11 @@ impl<D: Duty> Work<'_, D> {
                 part
             }
         };
-        if let (Some(running), Some((rows, verdict))) = (&mut state.running, part) {
-            running.parts.push(Part { rows, verdict });
+        if let Some(running) = &mut state.running {
+            let part = part.map(|(rows, verdict)| Part { rows, verdict });
+            running.parts.extend(part);
+            running.spent = self.spent;
+            running.fault = self.fault.as_ref().map(|fault| fault.reason);
         }
         if is_slow {
             state.supervisor.was_slow(now);
@@ -367,7 +372,7 @@ fn commit(statistics: &mut SlotStatistics, generation: &mut Generation) {
 }
 
 /// Chance, in 0..1: the keys of the standard library's hash maps are random.
-fn chance() -> f64 {
+pub(crate) fn chance() -> f64 {
     let bits = RandomState::new().build_hasher().finish() >> 32;
     f64::from(u32::try_from(bits).unwrap_or_default()) / f64::from(u32::MAX)
 }

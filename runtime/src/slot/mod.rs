@@ -46,7 +46,7 @@ use crate::dead_letters::DeadLetters;
 use crate::digest::Digest;
 use crate::sandbox::{Instance, Outcome, Prepared, Unsaved, Wants, World};
 use control::Control;
-pub(crate) use job::ABANDON_GRACE;
+pub(crate) use job::{ABANDON_GRACE, chance};
 pub(crate) use supervision::search::RUNS_PER_ROW_MAX;
 use takeover::Proposed;
 

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::sandbox::{Cost, FaultReason};
+
 /// Why rows have no verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Without {
@@ -48,6 +50,10 @@ pub struct Part<A> {
 pub struct Settled<A> {
     /// One where nothing broke.
     pub parts: Vec<Part<A>>,
+    /// What all calls about it took.
+    pub spent: Cost,
+    /// The guest's last fault, if it broke.
+    pub fault: Option<FaultReason>,
 }
 
 impl<A> Settled<A> {
@@ -57,6 +63,8 @@ impl<A> Settled<A> {
         let rows = 0..rows;
         Self {
             parts: vec![Part { rows, verdict }],
+            spent: Cost::default(),
+            fault: None,
         }
     }
 

@@ -1,145 +1,86 @@
-//! The duty of a stage slot: trigger requests come from the triggers, findings go to the bus.
+//! The duty of a stage slot: tasks come from the runs of chains, findings go back to them.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
+use weir_bus::Kind;
 use weir_bus::batch::Batch;
-use weir_bus::event::FindingEvent;
-use weir_bus::pubsub::{
-    EventBus, PublisherId, Queue, QueueCounts, QueueLimits, QueuePolicy, Recv, Weigh,
-};
-use weir_bus::{CollectionEvent, Kind, Timestamp};
+use weir_bus::pubsub::{Queue, QueueCounts, QueueLimits, QueuePolicy, Recv, Weigh};
 
 use super::comparison::fingerprint;
 use super::{Duty, Settled};
-use crate::ids::new_id;
-use crate::sandbox::{Cause, Finding, Instance, Outcome, Wants, World};
+use crate::chain::run::Spent;
+use crate::chain::task::{Answer, Task, Worker};
+use crate::sandbox::{Finding, Instance, Outcome, Wants, World};
 
-/// A request on its way to a stage.
-#[derive(Clone)]
-pub struct StageJob {
-    inner: Arc<(Batch, Cause)>,
-}
-
-impl StageJob {
-    /// The row that fired, and why.
-    #[must_use]
-    pub fn new(event: Batch, cause: Cause) -> Self {
-        Self {
-            inner: Arc::new((event, cause)),
-        }
-    }
-
-    fn event(&self) -> &Batch {
-        &self.inner.0
-    }
-
-    fn cause(&self) -> &Cause {
-        &self.inner.1
-    }
-}
+/// A task on its way to a stage's guest.
+pub struct StageJob(Task);
 
 impl Weigh for StageJob {
     fn rows(&self) -> u64 {
-        self.event().rows() as u64
+        self.0.row.rows()
     }
 
     fn bytes(&self) -> u64 {
-        // Named attack: requests about a small row with a message of megabytes.
-        (self.event().bytes() as u64).saturating_add(self.cause().bytes())
+        self.0.bytes()
     }
 }
 
-/// A stage as the triggers know it.
-struct Route {
-    triggers: Vec<String>,
+/// A stage slot as a worker: what it is asked, it puts into the slot's queue.
+#[derive(Clone)]
+pub struct StageWorker {
+    slot: String,
     kinds: Vec<Kind>,
     queue: Arc<Queue<StageJob>>,
 }
 
-/// Sends every request to the stages that take it.
-#[derive(Default)]
-pub struct StageRouter {
-    routes: RwLock<Vec<Route>>,
+impl StageWorker {
+    /// The worker of a slot whose guest wants those kinds of events.
+    ///
+    /// Whoever asks can't wait: [`QueuePolicy::Block`] refuses the newest.
+    #[must_use]
+    pub fn new(slot: String, kinds: Vec<Kind>, policy: QueuePolicy, limits: QueueLimits) -> Self {
+        let policy = match policy {
+            QueuePolicy::Block { .. } => QueuePolicy::DropNewest,
+            policy => policy,
+        };
+        Self {
+            slot,
+            kinds,
+            queue: Arc::new(Queue::new(policy, limits)),
+        }
+    }
 }
 
-impl StageRouter {
-    /// A queue for a stage that takes requests of those triggers (none: of all) about events of
-    /// those kinds.
-    #[must_use]
-    pub fn add(
-        &self,
-        triggers: Vec<String>,
-        kinds: Vec<Kind>,
-        policy: QueuePolicy,
-        limits: QueueLimits,
-    ) -> Arc<Queue<StageJob>> {
-        let queue = Arc::new(Queue::new(policy, limits));
-        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
-        routes.push(Route {
-            triggers,
-            kinds,
-            queue: Arc::clone(&queue),
-        });
-        queue
-    }
-
-    /// Hands a request to every stage that takes it; what a full queue drops, it counts.
-    pub fn send(&self, job: &StageJob) {
-        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
-        for route in routes.iter() {
-            let trigger = &job.cause().trigger;
-            let takes = route.triggers.is_empty() || route.triggers.contains(trigger);
-            if takes && route.kinds.contains(&job.event().kind()) {
-                route.queue.push(0, job.clone());
-            }
-        }
+impl Worker for StageWorker {
+    fn ask(&self, task: Task) {
+        let slot = &self.slot;
+        let kind = task.row.kind();
+        let why = if !self.kinds.contains(&kind) {
+            format!("the guest of slot `{slot}` wants no {kind} events")
+        } else if self.queue.is_closed() {
+            format!("slot `{slot}` has ended")
+        } else {
+            let full = format!("dropped: the queue of slot `{slot}` is full");
+            task.done.if_dropped(full);
+            self.queue.push(0, StageJob(task));
+            return;
+        };
+        task.done.complete(Err(why), Spent::default());
     }
 }
 
 /// Analyses what fired.
 pub struct StageDuty {
-    slot: String,
     queue: Arc<Queue<StageJob>>,
-    bus: Arc<dyn EventBus>,
-    publisher: PublisherId,
 }
 
 impl StageDuty {
-    /// A stage that takes what the router puts into `queue`.
+    /// The duty of the slot that takes what `worker` is asked.
     #[must_use]
-    pub fn new(
-        slot: String,
-        queue: Arc<Queue<StageJob>>,
-        bus: Arc<dyn EventBus>,
-        publisher: PublisherId,
-    ) -> Self {
+    pub fn new(worker: &StageWorker) -> Self {
         Self {
-            slot,
-            queue,
-            bus,
-            publisher,
+            queue: Arc::clone(&worker.queue),
         }
-    }
-
-    fn event(&self, finding: Finding, cause: &Cause, generation: u64) -> CollectionEvent {
-        let evidence = finding.evidence.into_iter();
-        FindingEvent {
-            timestamp: Timestamp::now(),
-            finding_id: new_id(),
-            guest: self.slot.clone(),
-            generation,
-            severity: finding.severity.as_str().to_owned(),
-            title: finding.title,
-            subject: finding.subject,
-            evidence: evidence
-                .map(|(name, value)| format!("{name}={value}"))
-                .collect(),
-            correlation_id: cause.correlation_id.clone(),
-            parent_id: Some(cause.request_id.clone()),
-            root_id: cause.root_id.clone(),
-            depth: cause.depth,
-        }
-        .into()
     }
 }
 
@@ -151,8 +92,14 @@ impl Duty for StageDuty {
     const MAY_WAIT: bool = true;
 
     fn next(&self) -> Recv<StageJob> {
-        // A request is about one row; what was lost before it is counted, not told.
-        super::without_gaps(self.queue.recv_blocking())
+        loop {
+            // A task is about one row; what was lost before it is counted, not told.
+            match super::without_gaps(self.queue.recv_blocking()) {
+                // Nobody waits for its answer any more.
+                Recv::Got(job) if job.0.done.is_given_up() => {}
+                received => return received,
+            }
+        }
     }
 
     fn interrupt(&self) {
@@ -164,7 +111,7 @@ impl Duty for StageDuty {
     }
 
     fn batch(job: &StageJob) -> &Batch {
-        job.event()
+        &job.0.row
     }
 
     fn ask(
@@ -174,7 +121,7 @@ impl Duty for StageDuty {
         batch: &Batch,
         _first: usize,
     ) -> Outcome<Vec<Finding>> {
-        instance.analyze(batch, &[], Some(job.cause()))
+        instance.analyze(batch, &job.0.upstream, Some(&job.0.cause))
     }
 
     fn fingerprints(_wants: &Wants, findings: &Vec<Finding>, rows: usize) -> Vec<u64> {
@@ -182,20 +129,11 @@ impl Duty for StageDuty {
     }
 
     fn settle(&self, job: &StageJob, settled: Settled<Vec<Finding>>, generation: u64) {
-        let parts = settled.parts.into_iter();
-        let findings = parts.flat_map(|part| part.verdict.unwrap_or_default());
-        let events: Vec<CollectionEvent> = findings
-            .map(|finding| self.event(finding, job.cause(), generation))
-            .collect();
-        if events.is_empty() {
-            return;
-        }
-        let topic = weir_bus::topic::of_event(Kind::Finding, &self.slot);
-        let published = Batch::of_events(topic, &self.slot, 0, &events)
-            .map(|batch| self.bus.publish(self.publisher, Arc::new(batch)));
-        if let Err(error) = published {
-            tracing::error!(slot = %self.slot, %error, "a finding is no event");
-        }
+        let spent = Spent {
+            fuel: settled.spent.fuel,
+            time: settled.spent.time,
+        };
+        job.0.done.complete(result(settled, generation), spent);
     }
 
     fn counts(&self) -> QueueCounts {
@@ -203,31 +141,134 @@ impl Duty for StageDuty {
     }
 }
 
+/// What the guest found; or why it has no verdict, where it has none about any row.
+fn result(settled: Settled<Vec<Finding>>, generation: u64) -> Result<Answer, String> {
+    let fault = settled.fault;
+    let mut without = None;
+    let mut findings = None;
+    for part in settled.parts {
+        match part.verdict {
+            Ok(found) => findings.get_or_insert_with(Vec::new).extend(found),
+            Err(why) => without = Some(why),
+        }
+    }
+    findings
+        .map(|findings| Answer {
+            findings,
+            generation,
+        })
+        .ok_or_else(|| {
+            let why = without.map_or("unevaluated", super::Without::as_str);
+            let fault = fault.map(|fault| format!(", fault: {fault}"));
+            format!("no verdict: {why}{}", fault.unwrap_or_default())
+        })
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+    use std::sync::mpsc;
+
     use super::*;
+    use crate::chain::task::for_test;
+    use crate::sandbox::{Cause, FaultReason};
+    use crate::slot::Without;
+    use weir_bus::CollectionEvent;
     use weir_bus::event::ProcessEvent;
 
-    #[test]
-    fn a_request_weighs_what_it_says_too() {
+    fn row() -> Batch {
         let event = CollectionEvent::from(ProcessEvent::default());
         let topic = weir_bus::topic::of_event(Kind::Process, "test");
-        let batch = Batch::of_events(topic, "test", 0, &[event]).expect("a batch");
-        let cause = |message: Option<String>| Cause {
-            request_id: "id".to_owned(),
-            trigger: "trigger".to_owned(),
-            rule: String::new(),
-            priority: String::new(),
-            message,
-            correlation_id: String::new(),
-            parent_id: None,
-            root_id: String::new(),
-            depth: 0,
-            metadata: Vec::new(),
+        Batch::of_events(topic, "test", 0, &[event]).expect("a batch")
+    }
+
+    fn worker(items_max: usize, policy: QueuePolicy) -> StageWorker {
+        let limits = QueueLimits {
+            items_max,
+            bytes_max: 1 << 20,
         };
-        let weight = |message| StageJob::new(batch.clone(), cause(message)).bytes();
-        assert_eq!(weight(None), batch.bytes() as u64 + 9);
-        let megabyte = "x".repeat(1 << 20);
-        assert_eq!(weight(Some(megabyte)), weight(None) + (1 << 20));
+        StageWorker::new("s".to_owned(), vec![Kind::Process], policy, limits)
+    }
+
+    #[test]
+    fn a_request_weighs_what_it_says_and_what_was_found_before_it_too() {
+        let weight = |change: &dyn Fn(&mut Task)| {
+            let (mut task, _) = for_test(row(), |_| {});
+            change(&mut task);
+            StageJob(task).bytes()
+        };
+        let plain = weight(&|_| {});
+        assert_eq!(plain, row().bytes() as u64 + 9);
+        let megabyte = || "x".repeat(1 << 20);
+        let message = weight(&|task| {
+            task.cause = Arc::new(Cause {
+                message: Some(megabyte()),
+                ..Cause::clone(&task.cause)
+            });
+        });
+        assert_eq!(message, plain + (1 << 20));
+        let upstream = weight(&|task| {
+            let finding = Finding {
+                severity: crate::sandbox::Severity::Info,
+                title: megabyte(),
+                subject: String::new(),
+                evidence: Vec::new(),
+            };
+            task.upstream = vec![("a".to_owned(), vec![finding])];
+        });
+        assert!(upstream >= plain + (1 << 20));
+    }
+
+    #[test]
+    fn a_task_that_a_full_queue_drops_answers_that_it_was() {
+        for policy in [
+            QueuePolicy::DropOldest,
+            QueuePolicy::DropNewest,
+            QueuePolicy::Block {
+                deadline: std::time::Duration::from_mins(1),
+            },
+        ] {
+            let worker = worker(1, policy);
+            let (to, answers) = mpsc::channel();
+            for _ in 0..2 {
+                let to = to.clone();
+                // What is left in the queue at the test's end is dropped when nobody listens any more.
+                worker.ask(for_test(row(), move |said| drop(to.send(said))).0);
+            }
+            let dropped = answers.try_recv().unwrap().result;
+            let full = "dropped: the queue of slot `s` is full".to_owned();
+            assert_eq!(dropped, Err(full), "{policy:?}");
+        }
+    }
+
+    #[test]
+    fn a_slot_skips_what_nobody_waits_for() {
+        let worker = worker(8, QueuePolicy::DropNewest);
+        let duty = StageDuty::new(&worker);
+        let (task, given_up) = for_test(row(), |_| panic!("nobody waits for it"));
+        worker.ask(task);
+        given_up.store(true, Ordering::Release);
+        duty.finish();
+        assert!(matches!(duty.next(), Recv::Closed));
+        let (to, answers) = mpsc::channel();
+        worker.ask(for_test(row(), move |said| to.send(said).unwrap()).0);
+        let ended = answers.recv().unwrap().result;
+        assert_eq!(ended, Err("slot `s` has ended".to_owned()));
+    }
+
+    #[test]
+    fn without_a_verdict_the_reason_is_told() {
+        let check = |settled: Settled<Vec<Finding>>, expected: Result<usize, &str>| {
+            let result = result(settled, 3).map(|answer| answer.findings.len());
+            assert_eq!(result, expected.map_err(str::to_owned));
+        };
+        check(Settled::whole(1, Ok(Vec::new())), Ok(0));
+        let rejected = Settled::whole(1, Err(Without::Rejected));
+        check(rejected, Err("no verdict: rejected"));
+        let poisonous = Settled {
+            fault: Some(FaultReason::Fuel),
+            ..Settled::whole(1, Err(Without::Poisonous))
+        };
+        check(poisonous, Err("no verdict: poisonous, fault: fuel"));
     }
 }

@@ -70,7 +70,7 @@ impl Policy {
                 rate_window: admission.rate_window,
             },
             by_rule: config.trigger.iter().map(of_settings).collect(),
-            request_timeout: Duration::from_secs(30),
+            request_timeout: config.chains.request_timeout,
             admission,
             targets,
             exceptions,
