@@ -30,7 +30,7 @@ use crate::slot::stage::{StageDuty, StageWorker};
 use crate::slot::trigger::TriggerDuty;
 use crate::slot::{self, Candidate, Slot, SlotHandle, SlotStatistics};
 use crate::sources::SourceOpenError;
-use crate::trigger::{Policy, Requests, Targets, TriggerManager};
+use crate::trigger::{Policy, Requests, Targets, TriggerManager, TriggersStatus};
 use crate::{sink, sources};
 
 /// Why a pipeline can't start.
@@ -77,6 +77,8 @@ pub struct PipelineStatus {
     pub sources: Vec<SourceStatus>,
     /// Slots, in the order of their names.
     pub slots: Vec<SlotStatistics>,
+    /// The triggers, and what became of their firings.
+    pub triggers: TriggersStatus,
     /// The bus and its subscribers.
     pub bus: BusStatistics,
 }
@@ -294,6 +296,7 @@ impl Pipeline {
         PipelineStatus {
             sources: self.collector.statuses(),
             slots: self.slots.values().map(|slot| slot.statistics()).collect(),
+            triggers: self.manager.status(),
             bus: self.bus.statistics(),
         }
     }
@@ -338,6 +341,7 @@ impl Pipeline {
         let status = PipelineStatus {
             sources: Vec::new(),
             slots: self.slots.values().map(|slot| slot.statistics()).collect(),
+            triggers: self.manager.status(),
             bus: self.bus.statistics(),
         };
         (report, status)

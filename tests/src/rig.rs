@@ -20,6 +20,7 @@ use weir::sandbox::{
 use weir::sink::{Console, Output};
 use weir::slot::SlotStatistics;
 use weir::testing::CapturingSink;
+use weir::trigger::TriggerStatus;
 use weir_bus::event::{FindingEvent, ProcessEvent, TriggerEvent};
 use weir_bus::pubsub::{QueueLimits, SubscriptionOptions};
 use weir_bus::{CollectionEvent, Pace, TopicPattern};
@@ -34,6 +35,14 @@ pub const SOURCE: &str = "feed";
 const CAPTURED_BATCHES_MAX: usize = 65_536;
 /// The same in bytes.
 const CAPTURED_BYTES_MAX: u64 = 1 << 30;
+/// Admission as if there were none, where a rig's config doesn't speak of it.
+const ADMITS_ALL: [(&str, &str); 5] = [
+    ("admission.rate_max", "1000000"),
+    ("admission.dedup_window", "0s"),
+    ("admission.queue_requests_max", "100000"),
+    ("chains.runs_max", "1000"),
+    ("chains.request_timeout", "10m"),
+];
 /// How long a look at the captured events waits for more of them.
 const LOOK: Duration = Duration::from_millis(1);
 
@@ -158,6 +167,12 @@ impl Setup {
         // What a rig tests happens in one process, unless its config says otherwise.
         if !self.config.contains("bus.kind") {
             flags.push(("bus.kind".to_owned(), "local".to_owned()));
+        }
+        // What a rig sends is often the same, and much of it: what admission refuses has tests of its own.
+        if !self.config.contains("admission") {
+            for (key, value) in ADMITS_ALL {
+                flags.push((key.to_owned(), value.to_owned()));
+            }
         }
         let request = LoadRequest {
             embedded_default: &self.config,
@@ -310,6 +325,14 @@ impl Rig {
         });
     }
 
+    /// What became of the firings of a slot's guest, all its rules together.
+    #[must_use]
+    pub fn fired(&self, slot: &str) -> Vec<TriggerStatus> {
+        let mut triggers = self.pipeline.triggers().status().triggers;
+        triggers.retain(|trigger| trigger.slot == slot);
+        triggers
+    }
+
     /// The counts of a slot by now.
     ///
     /// # Panics
@@ -419,6 +442,8 @@ impl Finished {
             );
             assert_eq!(slot.queue.queued.rows, 0, "slot {}", slot.slot);
         }
+        let triggers = &self.status.triggers;
+        assert!(triggers.total.balance(), "triggers: {triggers:?}");
         assert!(self.status.bus.balances(), "bus: {:?}", self.status.bus);
     }
 }

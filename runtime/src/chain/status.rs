@@ -119,10 +119,7 @@ pub struct StageStatus {
 pub(super) const fn code(ending: Option<Ending>) -> &'static str {
     match ending {
         None => "running",
-        Some(Ending::Answered) => "answered",
-        Some(Ending::Failed) => "failed",
-        Some(Ending::TimedOut) => "timed-out",
-        Some(Ending::Cancelled) => "cancelled",
+        Some(ending) => ending.as_str(),
     }
 }
 

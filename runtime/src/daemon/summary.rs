@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::pipeline::{Pipeline, PipelineStatus};
 use crate::sink::{Console, Output};
 use crate::slot::SlotStatistics;
+use crate::trigger::{Ending, Refusal, TriggerCounts, TriggersStatus};
 
 /// Says what is at work.
 pub(super) fn started(console: &Console, config: &Config, pipeline: &Pipeline) {
@@ -91,6 +92,7 @@ struct Summary<'a> {
     balanced: bool,
     sources: Vec<SourceLine<'a>>,
     slots: Vec<&'a SlotStatistics>,
+    triggers: &'a TriggersStatus,
     subscribers: Vec<&'a SubscriberStatistics>,
     /// The subscribers that left, together.
     departed: &'a QueueCounts,
@@ -120,7 +122,8 @@ pub(super) fn ended(
         .subscribers
         .iter()
         .all(|one| one.counts.balances());
-    let balanced = sources_balance && slots_balance && subscribers_balance;
+    let triggers_balance = status.triggers.total.balance();
+    let balanced = sources_balance && slots_balance && subscribers_balance && triggers_balance;
     match console.output() {
         Output::Json => console.json(&Summary {
             seconds: ran.as_secs_f64(),
@@ -136,6 +139,7 @@ pub(super) fn ended(
                 })
                 .collect(),
             slots: status.slots.iter().collect(),
+            triggers: &status.triggers,
             subscribers: status.bus.subscribers.iter().collect(),
             departed: &status.bus.departed,
             abandoned_sources: &report.abandoned,
@@ -164,6 +168,26 @@ fn queue(counts: &QueueCounts) -> String {
         counts.delivered.rows,
         drops(&counts.dropped),
         counts.queued.rows
+    )
+}
+
+fn firings(mut total: TriggerCounts) -> String {
+    let refusals = Refusal::ALL
+        .into_iter()
+        .map(|why| (*total.refused(why), why.as_str()))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, why)| format!("{count} {why}"));
+    let mut parts: Vec<String> = refusals.collect();
+    parts.push(format!("{} admitted", total.admitted));
+    let ended = Ending::ALL
+        .into_iter()
+        .map(|how| format!("{} {}", *total.ended(how), how.as_str()));
+    let ended: Vec<String> = ended.collect();
+    format!(
+        "{} = {}; {}",
+        total.fired,
+        parts.join(" + "),
+        ended.join(", ")
     )
 }
 
@@ -205,6 +229,9 @@ fn end_text(
             subscriber.name,
             queue(&subscriber.counts)
         );
+    }
+    if status.triggers.total.fired > 0 {
+        let _ = write!(text, "\n  firings {}", firings(status.triggers.total));
     }
     for name in &report.abandoned {
         let _ = write!(

@@ -11,7 +11,7 @@ use weir_bus::pubsub::QueueCounts;
 use weir_bus::{DropReason, Drops};
 use weir_sources::{OwnCost, SourceHealth, SourceStatus};
 
-use super::slots;
+use super::{slots, triggers};
 use crate::pipeline::PipelineStatus;
 
 /// How the bus calls the subscribers that are slots; these are told as slots.
@@ -33,6 +33,7 @@ pub(super) fn families(status: &PipelineStatus, own: &Own) -> Vec<MetricFamily> 
     families.extend(of_sources(&status.sources));
     families.extend(of_queues(status));
     families.extend(slots::of_slots(&status.slots));
+    families.extend(triggers::of_triggers(&status.triggers));
     families.extend(of_the_daemon(status, own));
     // A family without a line is none.
     families.retain(|family| !family.get_metric().is_empty());
@@ -260,6 +261,7 @@ mod tests {
     use super::*;
     use crate::sandbox::FaultReason;
     use crate::slot::SlotStatistics;
+    use crate::trigger::TriggersStatus;
     use prometheus::TextEncoder;
     use weir_bus::pubsub::{BusStatistics, EventBus as _, LocalBus, SubscriptionOptions};
 
@@ -286,6 +288,7 @@ mod tests {
         let status = PipelineStatus {
             sources: Vec::new(),
             slots: vec![slot],
+            triggers: TriggersStatus::default(),
             bus: BusStatistics::default(),
         };
         let text = text(&status);
@@ -317,6 +320,7 @@ mod tests {
         let text = text(&PipelineStatus {
             sources: Vec::new(),
             slots: Vec::new(),
+            triggers: TriggersStatus::default(),
             bus: bus.statistics(),
         });
         let lines = text.lines().filter(|line| {

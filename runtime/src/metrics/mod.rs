@@ -5,6 +5,7 @@
 
 mod families;
 mod slots;
+mod triggers;
 
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Write as _};
@@ -165,11 +166,13 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trigger::TriggersStatus;
 
     fn empty() -> PipelineStatus {
         PipelineStatus {
             sources: Vec::new(),
             slots: Vec::new(),
+            triggers: TriggersStatus::default(),
             bus: weir_bus::pubsub::BusStatistics::default(),
         }
     }

@@ -99,7 +99,7 @@ pub struct TriggerCounts {
 
 impl TriggerCounts {
     /// The count of a refusal.
-    pub(super) const fn refused(&mut self, why: Refusal) -> &mut u64 {
+    pub(crate) const fn refused(&mut self, why: Refusal) -> &mut u64 {
         match why {
             Refusal::Duplicate => &mut self.duplicates,
             Refusal::Excepted => &mut self.excepted,
@@ -113,7 +113,7 @@ impl TriggerCounts {
     }
 
     /// The count of an ending.
-    pub(super) const fn ended(&mut self, how: Ending) -> &mut u64 {
+    pub(crate) const fn ended(&mut self, how: Ending) -> &mut u64 {
         match how {
             Ending::Answered => &mut self.answered,
             Ending::Failed => &mut self.failed,

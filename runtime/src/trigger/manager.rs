@@ -38,7 +38,7 @@ struct State {
 }
 
 /// What the manager counts, read at one instant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct TriggersStatus {
     /// Of all triggers together.
     pub total: TriggerCounts,

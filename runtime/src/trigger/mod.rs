@@ -92,6 +92,27 @@ pub enum Ending {
     Cancelled,
 }
 
+impl Ending {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::Answered,
+        Self::Failed,
+        Self::TimedOut,
+        Self::Cancelled,
+    ];
+
+    /// The ending's code.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed-out",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
 /// Where those who work on requests get them.
 pub trait Requests: Send + Sync {
     /// The most urgent of those that wait; it counts as under way until [`Requests::ended`].

@@ -43,7 +43,7 @@ fn unknown_keys_are_told_at_every_depth_with_the_one_that_was_meant() {
     check(
         "zzz.yyy = 1",
         &[
-            "embedded default:1:1: zzz = {…}: unknown key; there are collector, bus, sandbox, trust, supervision, swap, dead_letters, metrics, log, sources, slots, admission, trigger, exception, chains, chain, sinks",
+            "embedded default:1:1: zzz = {…}: unknown key; there are collector, bus, sandbox, trust, supervision, swap, dead_letters, metrics, log, sources, slots, rules, admission, trigger, exception, chains, chain, sinks",
         ],
     );
 }

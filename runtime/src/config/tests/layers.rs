@@ -29,6 +29,7 @@ fn up_to(highest: usize) -> (usize, String, Layer) {
             .into_iter()
             .collect(),
         embedded_default: if highest >= 1 { EMBEDDED } else { "" },
+        ..LoadRequest::default()
     };
     let loaded = load_as(&request, false).unwrap();
     let origin = loaded

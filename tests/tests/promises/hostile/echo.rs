@@ -32,9 +32,12 @@ fn two_triggers_that_answer_each_others_requests_end_at_the_depth() {
     rig.send(rows::processes(1, ROWS));
     let rows = u64::from(ROWS);
     rig.wait_until("both are cut", |rig, _| {
-        ["echo-one", "echo-two"]
-            .iter()
-            .all(|slot| rig.slot(slot).requests_cut == rows)
+        let cut = |slot| {
+            rig.fired(slot)
+                .iter()
+                .all(|rule| rule.counts.too_deep == rows)
+        };
+        ["echo-one", "echo-two"].into_iter().all(cut)
     });
     let finished = finish(rig);
     for slot in ["echo-one", "echo-two"] {
