@@ -13,6 +13,8 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
+
 use super::{ANSWERS_MAX, AnswerError};
 
 /// How often who waits looks whether to stop.
@@ -62,13 +64,14 @@ impl Watch {
 }
 
 impl Aside {
-    /// Does the work, and waits for it until the deadline, at most `time_max`.
+    /// Does the work, and waits for it until the deadline, at most `time_max`. The answer comes with the CPU time
+    /// that the work took.
     pub(super) fn run<T: Send + 'static>(
         &self,
         (until, time_max): (Instant, Duration),
         stop: &AtomicBool,
         work: impl FnOnce(&Watch) -> Result<T, AnswerError> + Send + 'static,
-    ) -> Result<T, AnswerError> {
+    ) -> Result<(T, Duration), AnswerError> {
         let now = Instant::now();
         let time_max = time_max.min(until.saturating_duration_since(now));
         let watch = Watch {
@@ -84,7 +87,8 @@ impl Aside {
             let _place = place;
             be_patient(NICE);
             // Nobody waits any more if the answer can't be sent.
-            let _ = answers.send(work(&theirs));
+            let answer = work(&theirs);
+            let _ = answers.send(answer.map(|answer| (answer, cpu_of_this_thread())));
         });
         if spawned.is_err() {
             return Err(AnswerError::Unreadable);
@@ -138,6 +142,12 @@ impl Drop for Place {
     }
 }
 
+/// CPU time that this thread has used since it began.
+fn cpu_of_this_thread() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
 /// Lowers the priority of this thread, which ends with its work: raising it again needs a privilege.
 pub(crate) fn be_patient(nice: i32) {
     // On Linux a thread has a priority of its own.
@@ -178,10 +188,12 @@ mod tests {
         let busy = AnswerError::Busy {
             answers_max: ANSWERS_MAX,
         };
-        assert_eq!(aside.run(soon(30), &never, |_| Ok(())), Err(busy));
+        assert_eq!(aside.run(soon(30), &never, |_| Ok(())).err(), Some(busy));
         // What hung lets go: there is room again.
         drop(release);
-        assert_eq!(aside.run(soon(60_000), &never, |_| Ok(7)), Ok(7));
+        let (answer, cpu) = aside.run(soon(60_000), &never, |_| Ok(7)).unwrap();
+        assert_eq!(answer, 7);
+        assert!(cpu > Duration::ZERO && cpu < PATIENCE);
     }
 
     #[test]
@@ -197,7 +209,10 @@ mod tests {
             Ok(())
         };
         let until = soon(60_000);
-        assert_eq!(aside.run(until, &stop, work), Err(AnswerError::Stopped));
+        assert_eq!(
+            aside.run(until, &stop, work).err(),
+            Some(AnswerError::Stopped)
+        );
         let seen = was_told.recv_timeout(PATIENCE).unwrap();
         assert_eq!(seen, Err(AnswerError::Stopped));
     }
@@ -213,13 +228,13 @@ mod tests {
         let late = AnswerError::TookLonger {
             time_max: Duration::from_millis(20),
         };
-        assert_eq!(aside.run::<()>(until, &never, spin), Err(late));
+        assert_eq!(aside.run::<()>(until, &never, spin).err(), Some(late));
     }
 
     #[test]
     fn work_that_panics_is_an_error() {
         let panics = |_: &Watch| -> Result<(), AnswerError> { panic!("on purpose") };
         let error = Aside::default().run(soon(60_000), &AtomicBool::new(false), panics);
-        assert_eq!(error, Err(AnswerError::Unreadable));
+        assert_eq!(error.err(), Some(AnswerError::Unreadable));
     }
 }

@@ -1,7 +1,7 @@
 //! The triggerable sources where there is no `/proc`: they are there by name, and not offered.
 
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{
     About, Answer, AnswerError, BINARY_HASH_NAME, BinaryHashOptions, PROCESS_DETAILS_NAME,
@@ -69,7 +69,7 @@ impl BinaryHash {
 impl ProcessDetails {
     /// A source that offers nothing.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(_: Duration) -> Self {
         Self {
             name: PROCESS_DETAILS_NAME.to_owned(),
         }
@@ -78,6 +78,6 @@ impl ProcessDetails {
 
 impl Default for ProcessDetails {
     fn default() -> Self {
-        Self::new()
+        Self::new(Duration::ZERO)
     }
 }

@@ -125,6 +125,8 @@ pub struct Answer {
     pub subject: String,
     /// Keys and texts, in the order in which a person reads them.
     pub evidence: Vec<(String, String)>,
+    /// CPU time that it took, on another thread: to be put on whoever asked.
+    pub cpu: Duration,
 }
 
 impl Answer {

@@ -118,9 +118,10 @@ impl Triggerable for BinaryHash {
         stop: &AtomicBool,
     ) -> Result<Answer, AnswerError> {
         let (about, inner) = (about.clone(), Arc::clone(&self.inner));
-        self.aside.run((until, self.timeout), stop, move |watch| {
+        let (answer, cpu) = self.aside.run((until, self.timeout), stop, move |watch| {
             inner.answer(&about, watch)
-        })
+        })?;
+        Ok(Answer { cpu, ..answer })
     }
 }
 
@@ -147,6 +148,7 @@ impl Inner {
             title: "digest of an executable".to_owned(),
             subject: target.path,
             evidence,
+            cpu: Duration::ZERO,
         })
     }
 

@@ -14,7 +14,7 @@ mod status;
 mod tests;
 
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::aside::{Aside, Watch};
 use super::pinned::Pinned;
@@ -35,6 +35,7 @@ const NAMESPACES: [&str; 8] = ["cgroup", "ipc", "mnt", "net", "pid", "time", "us
 /// Answers with details of processes.
 pub struct ProcessDetails {
     name: String,
+    timeout: Duration,
     aside: Aside,
 }
 
@@ -42,11 +43,12 @@ pub struct ProcessDetails {
 type Part = Result<String, AnswerError>;
 
 impl ProcessDetails {
-    /// A source of details.
+    /// A source of details that answers within that time, at most [`ANSWER_TIME_CEILING`].
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(timeout: Duration) -> Self {
         Self {
             name: PROCESS_DETAILS_NAME.to_owned(),
+            timeout: timeout.min(ANSWER_TIME_CEILING),
             aside: Aside::default(),
         }
     }
@@ -61,7 +63,7 @@ impl ProcessDetails {
 
 impl Default for ProcessDetails {
     fn default() -> Self {
-        Self::new()
+        Self::new(ANSWER_TIME_CEILING)
     }
 }
 
@@ -81,14 +83,14 @@ impl Triggerable for ProcessDetails {
         stop: &AtomicBool,
     ) -> Result<Answer, AnswerError> {
         let (pid, start_time) = about.as_process().ok_or(AnswerError::NoTarget)?;
-        let time = (until, ANSWER_TIME_CEILING);
-        self.aside.run(time, stop, move |watch| {
+        let (answer, cpu) = self.aside.run((until, self.timeout), stop, move |watch| {
             let process = Pinned::open(pid, start_time)?;
             let answer = tell(pid, &process, watch)?;
             // Half of what is told of a process that ended meanwhile would be missing.
             process.check()?;
             Ok(answer)
-        })
+        })?;
+        Ok(Answer { cpu, ..answer })
     }
 }
 
@@ -157,6 +159,7 @@ fn tell(pid: u32, process: &Pinned, watch: &Watch) -> Result<Answer, AnswerError
         title: "details of a process".to_owned(),
         subject: format!("{name}[{pid}]"),
         evidence: telling.evidence,
+        cpu: Duration::ZERO,
     })
 }
 

@@ -13,7 +13,7 @@ const ENTRIES_MAX: usize = 20;
 const ENTRY_CHARS_MAX: usize = 1_000;
 
 fn details(about: &About) -> Answer {
-    let answer = ask(&ProcessDetails::new(), about).unwrap();
+    let answer = ask(&ProcessDetails::default(), about).unwrap();
     assert!(answer.evidence.len() <= ENTRIES_MAX, "{answer:?}");
     for (key, told) in &answer.evidence {
         assert!(told.chars().count() <= ENTRY_CHARS_MAX, "{key}: {told}");
@@ -159,7 +159,7 @@ fn only_the_process_that_was_asked_for_is_told() {
     let child = Kept::idle();
     let about = child.about();
     let check = |about: &About, expected| {
-        assert_eq!(ask(&ProcessDetails::new(), about), Err(expected));
+        assert_eq!(ask(&ProcessDetails::default(), about), Err(expected));
     };
     check(&another(&about), AnswerError::ProcessGone);
     check(&About::default(), AnswerError::NoTarget);
