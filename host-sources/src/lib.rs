@@ -9,6 +9,7 @@
 //! - [`supervisor`]: runs each on a thread of its own, so that it harms only itself;
 //! - [`process`]: the portable process source;
 //! - [`replay`]: recordings as a source;
+//! - [`triggerable`]: sources that answer when asked;
 //! - [`latest`]: the latest table of processes;
 //! - [`own_cost`]: what this process itself uses.
 
@@ -20,6 +21,7 @@ pub mod registry;
 pub mod replay;
 pub mod source;
 pub mod supervisor;
+pub mod triggerable;
 
 pub use emitter::Emitter;
 pub use latest::{ProcessTable, TableStatistics};
@@ -30,4 +32,7 @@ pub use replay::{ReplayError, ReplayPace, ReplaySource};
 pub use source::{ContextHandle, EventSource, SourceContext, SourceError, SourceHealth};
 pub use supervisor::{
     RestartLimits, SourceState, SourceStatus, Stopped, Supervisor, SupervisorOptions,
+};
+pub use triggerable::{
+    About, Answer, AnswerError, BinaryHash, BinaryHashOptions, ProcessDetails, Triggerable,
 };

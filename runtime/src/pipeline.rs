@@ -21,7 +21,7 @@ use crate::chain::plans::{Offers, Plans, PlansError};
 use crate::chain::runner::{Runner, RunnerParts, Workers};
 use crate::collector::{Collector, CollectorReport, RunningCollector, batcher_limits};
 use crate::config::{Config, OnState, SlotSettings};
-use crate::guests::{self, Beginning, GuestError, Guests};
+use crate::guests::{self, Beginning, GuestError, Guests, Triggerables};
 use crate::keeper::Keeper;
 use crate::sandbox::{Wants, World};
 use crate::sink::{Console, OpenError, RunningSink};
@@ -89,6 +89,7 @@ pub struct Pipeline {
     collector: RunningCollector,
     slots: BTreeMap<String, Arc<dyn SlotHandle>>,
     manager: Arc<TriggerManager>,
+    answering: Arc<Triggerables>,
     chains: Runner,
     offers: Offers,
     sinks: Vec<RunningSink>,
@@ -149,7 +150,8 @@ impl Pipeline {
         );
         let sinks = sink::open_all(config, &bus, console)?;
         let processes = guests.processes();
-        let policy = Policy::new(config, targets(config));
+        let answering = guests.triggerables();
+        let policy = Policy::new(config, targets(config, &answering));
         let manager = Arc::new(TriggerManager::new(policy, Arc::clone(&bus)));
         let mut wiring = Wiring {
             config,
@@ -180,6 +182,7 @@ impl Pipeline {
         for opening in openings {
             wiring.open(opening)?;
         }
+        wiring.answering(&answering)?;
         let chains = wiring.chains()?;
         let filters = wiring.filters_in_order();
         let door = broker.map(|(bound, local)| {
@@ -198,6 +201,7 @@ impl Pipeline {
             collector: collector.start(),
             slots: wiring.slots,
             manager,
+            answering,
             chains,
             offers: wiring.offers,
             sinks,
@@ -269,7 +273,7 @@ impl Pipeline {
     /// Admits by another config, and works by its plans, from the next firing and request on.
     pub fn set_plans(&self, config: &Config, plans: Plans) {
         self.manager
-            .set_policy(Policy::new(config, targets(config)));
+            .set_policy(Policy::new(config, targets(config, &self.answering)));
         self.chains.set_plans(plans);
     }
 
@@ -437,6 +441,21 @@ impl Wiring<'_> {
         worker
     }
 
+    /// The sources that answer requests, as those who work on stages.
+    fn answering(&mut self, sources: &Triggerables) -> Result<(), StartError> {
+        for (name, source) in sources {
+            let worker = crate::chain::source_worker(name, Arc::clone(source));
+            let worker = worker.map_err(|error| StartError::Thread {
+                name: name.clone(),
+                error,
+            })?;
+            self.offers.sources.insert(name.clone());
+            self.workers
+                .insert(WorkerName::Source(name.clone()), Arc::new(worker));
+        }
+        Ok(())
+    }
+
     /// What works requests off, once all who work are there.
     fn chains(&mut self) -> Result<Runner, StartError> {
         let runner = Runner::start(RunnerParts {
@@ -486,10 +505,13 @@ impl Wiring<'_> {
 }
 
 /// Who can answer requests.
-fn targets(config: &Config) -> Targets {
+fn targets(config: &Config, answering: &Triggerables) -> Targets {
+    let sources = answering.iter();
     Targets {
         chains: config.chain.keys().cloned().collect(),
-        sources: BTreeMap::new(),
+        sources: sources
+            .map(|(name, source)| (name.clone(), source.analyses()))
+            .collect(),
     }
 }
 

@@ -67,6 +67,27 @@ pub fn process(pid: u32, start_time: i64) -> Option<Row> {
     crate::bindings::imports::weir::collector::inspect::process(pid, start_time)
 }
 
+/// What that process has open and mapped, and what it may do: keys and texts, in the order in which a
+/// person reads them.
+///
+/// The host looks when asked, which takes a millisecond or more.
+///
+/// # Errors
+/// Why there is nothing, in one of few sentences: the process is gone, the config has no source for it.
+pub fn details(pid: u32, start_time: i64) -> Result<Vec<(String, String)>, String> {
+    crate::bindings::imports::weir::collector::inspect::details(pid, start_time)
+}
+
+/// The SHA-256 of a file, in 64 hexadecimal digits.
+///
+/// The host reads the file when asked, which takes as long as it is large.
+///
+/// # Errors
+/// Why there is none, in one of few sentences: no such file, not under a root that may be read.
+pub fn file_hash(path: &str) -> Result<String, String> {
+    crate::bindings::imports::weir::collector::inspect::file_hash(path)
+}
+
 /// The value of a row's field; `None` where there is no such field, too.
 #[must_use]
 pub fn field<'a>(row: &'a Row, name: &str) -> Option<&'a Value> {

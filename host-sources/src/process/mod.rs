@@ -4,7 +4,7 @@
 //! anything is judged. The invariant: a process is (pid, start time), and keeps that name from look
 //! to look.
 
-mod details;
+pub(crate) mod details;
 mod look;
 mod row;
 

@@ -15,7 +15,7 @@ use super::events::Events;
 use super::order::TrialSlot;
 use super::report::{CallCosts, FaultReport, Report};
 use super::verdict::{EventVerdict, NamedFiring, NamedUndecided, Verdict};
-use crate::guests::Processes;
+use crate::guests::Looks;
 use crate::sandbox::{
     Cause, Fault, Instance, Module, Outcome, PrepareError, Prepared, Rule, Sandbox, Source,
     Verdicts, Wants, World,
@@ -81,7 +81,7 @@ fn on_thread(
             processes.update(batch);
         }
     }
-    let inspect = Arc::new(Processes(Arc::clone(&processes)));
+    let inspect = Arc::new(Looks::new(Arc::clone(&processes), Arc::default()));
     let order = slot.order(&module.name, Some(inspect));
     let guest = sandbox.prepare_module(&order, module)?;
     let mut trial = Trial::new(guest);

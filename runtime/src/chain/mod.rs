@@ -14,9 +14,11 @@ pub mod pool;
 pub mod run;
 pub mod runner;
 mod runs;
+mod sources;
 mod status;
 pub mod task;
 #[cfg(test)]
 mod testing;
 
+pub(crate) use sources::source_worker;
 pub use status::{ChainsStatus, RunCounts, RunStatus, StageStatus};

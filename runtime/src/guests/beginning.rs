@@ -32,6 +32,7 @@ impl Guests {
         config: &Config,
         keeper: Option<&Keeper>,
     ) -> Result<Vec<Beginning>, GuestError> {
+        self.make_triggerables(config);
         let slots = config.slots.iter();
         slots
             .map(|(name, settings)| self.begin_slot(name, settings, &config.trust, keeper))

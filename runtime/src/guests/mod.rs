@@ -2,12 +2,12 @@
 //! changed config switches to.
 
 mod beginning;
+mod looks;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use weir_bus::batch::Batch;
 use weir_sources::ProcessTable;
 
 use crate::config::{
@@ -16,13 +16,13 @@ use crate::config::{
 use crate::dead_letters::DeadLetters;
 #[cfg(feature = "limits-off")]
 use crate::sandbox::Limit;
-use crate::sandbox::{
-    EPOCH_TICK, GuestOrder, Inspect, Keepsake, PrepareError, Prepared, Sandbox, World,
-};
+use crate::sandbox::{EPOCH_TICK, GuestOrder, Keepsake, PrepareError, Prepared, Sandbox, World};
 use crate::slot::{FileLedger, QuarantineLedger, RUNS_PER_ROW_MAX, SlotOptions};
+use crate::sources;
 use crate::trigger::CONDITIONS_SLOT;
 use crate::trust::Trust;
 pub(crate) use beginning::Beginning;
+pub(crate) use looks::{Looks, Triggerables};
 
 /// A slot whose guest can't be put into it.
 #[derive(Debug, thiserror::Error)]
@@ -85,19 +85,12 @@ fn by_key(message: &str, provenance: &Provenance) -> Option<String> {
     Some(told.join("\n"))
 }
 
-/// The latest processes, as guests may ask for them.
-pub(crate) struct Processes(pub(crate) Arc<ProcessTable>);
-
-impl Inspect for Processes {
-    fn process(&self, pid: u32, start_time_ns: i64) -> Option<(Batch, usize)> {
-        self.0.find(pid, weir_bus::Timestamp(start_time_ns))
-    }
-}
-
 /// Prepares guests for slots, and keeps what a slot's guests hand on to each other.
 pub struct Guests {
     sandbox: Sandbox,
     processes: Arc<ProcessTable>,
+    /// The sources that answer when asked: those of the config that a pipeline was begun with.
+    triggerables: Mutex<Arc<Triggerables>>,
     keepsakes: Mutex<BTreeMap<String, Keepsake>>,
     /// Who signed the module in force, by slot.
     signers: Mutex<BTreeMap<String, Option<String>>>,
@@ -113,6 +106,7 @@ impl Guests {
         Self {
             sandbox,
             processes: Arc::new(ProcessTable::default()),
+            triggerables: Mutex::default(),
             keepsakes: Mutex::default(),
             signers: Mutex::default(),
             #[cfg(feature = "limits-off")]
@@ -145,6 +139,25 @@ impl Guests {
     #[must_use]
     pub fn processes(&self) -> Arc<ProcessTable> {
         Arc::clone(&self.processes)
+    }
+
+    /// The sources of the config that answer when asked, made anew: guests that are prepared from now on
+    /// are answered by them.
+    fn make_triggerables(&self, config: &Config) {
+        let made = Arc::new(sources::triggerables(&config.sources));
+        *self
+            .triggerables
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = made;
+    }
+
+    /// The sources that answer when asked, by name: those of the config that was begun with.
+    pub(crate) fn triggerables(&self) -> Arc<Triggerables> {
+        let kept = self
+            .triggerables
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&kept)
     }
 
     /// Notes who signed the modules that are now in force.
@@ -254,7 +267,10 @@ impl Guests {
             limits: settings.limits.clone(),
             #[cfg(feature = "limits-off")]
             limits_off: self.limits_off_of(slot),
-            inspect: Some(Arc::new(Processes(Arc::clone(&self.processes)))),
+            inspect: Some(Arc::new(Looks::new(
+                Arc::clone(&self.processes),
+                self.triggerables(),
+            ))),
             keepsake: self.keepsake(slot),
         }
     }

@@ -40,10 +40,10 @@ pub use cache::{Cache, CacheError};
 pub use compile::{
     COMPILE_VERB, CompileError, CompileLimits, Compiler, CompilerProgram, compile_child_main,
 };
-pub(crate) use cpu_clock::thread_cpu;
+pub(crate) use cpu_clock::cpu_with_others;
 pub use engine::EPOCH_TICK;
 pub use fault::{Fault, FaultReason};
-pub use host::Inspect;
+pub use host::{Inspect, Looked};
 pub use inspect_component::{Besides, Interfaces, Shape, ShapeError, World};
 pub use instance::{Cost, Instance, Memory};
 pub use limits::Limit;

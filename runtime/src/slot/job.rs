@@ -18,7 +18,7 @@ use super::generation::Generation;
 use super::supervision::Broke;
 use super::supervision::search::{Found, Search};
 use super::{Duty, Part, SlotStatistics, Without, shadow};
-use crate::sandbox::{Cost, Fault, FaultReason, Outcome, lower_priority, thread_cpu};
+use crate::sandbox::{Cost, Fault, FaultReason, Outcome, cpu_with_others, lower_priority};
 
 /// How far past a call's wall clock its thread is given up: the call itself stops at the wall clock
 /// if it is in wasm, and only a call that hangs in the host comes this far.
@@ -124,7 +124,7 @@ impl<D: Duty> Work<'_, D> {
     /// One run, and its effects; false if the thread was given up meanwhile.
     fn run(&mut self, rows: &Range<usize>) -> bool {
         let ran = self.ask(rows);
-        let cpu = thread_cpu();
+        let cpu = cpu_with_others();
         let control = self.control;
         let Some(mut state) = control.running_on(self.thread) else {
             return false;

@@ -18,8 +18,8 @@ use super::swap::hand_on;
 use super::{Duty, Settled};
 use crate::digest::Digest;
 use crate::sandbox::{
-    Fault, FaultReason, Instance, Memory, Prepared, Sandbox, Source, Wants, lower_priority,
-    thread_cpu,
+    Fault, FaultReason, Instance, Memory, Prepared, Sandbox, Source, Wants, cpu_with_others,
+    lower_priority,
 };
 
 /// Batches that may wait for the guest that watches.
@@ -149,7 +149,7 @@ impl<D: Duty> Watcher<D> {
         lower_priority();
         drop(hand_on(&mut first, self.memory.as_ref()));
         let mut instance = Some(first);
-        let mut cpu = thread_cpu();
+        let mut cpu = cpu_with_others();
         while let Ok(Shown { job, said }) = shown.recv() {
             let gave_up = self.faults_in_a_row >= FAULTS_IN_A_ROW_MAX;
             if gave_up || self.share.until(Instant::now()).is_some() {
@@ -163,7 +163,7 @@ impl<D: Duty> Watcher<D> {
                 }
                 Err(fault) => self.broke(fault),
             }
-            let now = thread_cpu();
+            let now = cpu_with_others();
             self.share.used(Instant::now(), now.saturating_sub(cpu));
             cpu = now;
         }

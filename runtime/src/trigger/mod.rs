@@ -28,6 +28,7 @@ pub use counts::{Refusal, TriggerCounts};
 pub use decisions::Decision;
 pub use manager::{TriggerManager, TriggerStatus, TriggersStatus, shown};
 pub use policy::{CONDITIONS_SLOT, Policy, Targets};
+pub(crate) use subject::Subject;
 
 use crate::sandbox::Cause;
 

@@ -11,15 +11,15 @@ use weir_bus::{FieldType, Kind, Timestamp};
 
 /// The process and the file that a row is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Subject {
-    pub(super) pid: Option<u32>,
-    pub(super) start_time: Option<Timestamp>,
-    pub(super) path: Option<String>,
+pub(crate) struct Subject {
+    pub(crate) pid: Option<u32>,
+    pub(crate) start_time: Option<Timestamp>,
+    pub(crate) path: Option<String>,
 }
 
 impl Subject {
     /// The subject of a row.
-    pub(super) fn of(batch: &Batch, row: usize) -> Self {
+    pub(crate) fn of(batch: &Batch, row: usize) -> Self {
         let of = |pid, start_time, path: Option<&str>| Self {
             pid,
             start_time,

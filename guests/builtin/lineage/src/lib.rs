@@ -1,10 +1,12 @@
 //! The built-in stage `lineage`: says who started the process that fired, up to init.
 //!
 //! It does not judge: that a rule fired is the finding, and its priority the severity. It adds what
-//! a person asks first.
+//! a person asks first, and what the stages before it found, on one screen.
 //!
-//! Invariant: a walk has an end (64 steps, and no process twice), and says where it broke.
+//! Invariant: a walk has an end (64 steps, and no process twice), and says where it broke; no key of the
+//! evidence stands twice.
 
+mod upstream;
 mod walk;
 
 use serde::Deserialize;
@@ -35,19 +37,29 @@ const FIELDS: &[&str] = &[
 const STEPS_MAX: usize = 64;
 /// The longest command line that fits a finding, with room for all the rest (4 MiB a batch).
 const COMMAND_LINE_CHARS_MAX: usize = 100_000;
+/// The most that stages before this one may add, which then is no screen any more.
+const UPSTREAM_ENTRIES_MAX: usize = 256;
+/// The longest text of theirs.
+const UPSTREAM_CHARS_MAX: usize = 4_000;
 
 /// What the slot's settings may say; the defaults are in `settings.json`.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
     /// How many ancestors are walked.
     steps_max: usize,
     /// How much of a command line is told.
     command_line_chars_max: usize,
+    /// Keys of the evidence of the stages before that aren't told.
+    leave_out: Vec<String>,
+    /// How much of their evidence is told.
+    upstream_entries_max: usize,
+    /// How much of each text of it.
+    upstream_chars_max: usize,
 }
 
 /// The stage.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Lineage {
     settings: Settings,
 }
@@ -55,8 +67,9 @@ struct Lineage {
 impl Lineage {
     /// The finding about a process; `look` finds others.
     fn finding(
-        self,
+        &self,
         row: &Row,
+        upstream: Upstream<'_>,
         cause: Option<&TriggerRequest>,
         look: impl Fn(u32, i64) -> Option<Row>,
     ) -> Finding {
@@ -70,18 +83,18 @@ impl Lineage {
             severity,
             title,
             subject,
-            evidence: self.evidence(row, cause, &chain),
+            evidence: self.evidence(row, upstream, cause, &chain),
         }
     }
 
     fn evidence(
-        self,
+        &self,
         row: &Row,
+        upstream: Upstream<'_>,
         cause: Option<&TriggerRequest>,
         chain: &Chain,
     ) -> Vec<(String, String)> {
         let message = cause.and_then(|cause| cause.message.clone());
-        let rule = cause.map(|cause| format!("{}/{}", cause.trigger, cause.rule));
         let text = |name| host::text(row, name).map(ToOwned::to_owned);
         let pairs = [
             ("message", message),
@@ -97,15 +110,18 @@ impl Lineage {
                 text("executable_hash"),
             ),
             ("parents", Some(chain.to_string())),
-            ("rule", rule),
         ];
-        pairs
+        let mut evidence: Vec<_> = pairs
             .into_iter()
             .filter_map(|(key, value)| Some((key.to_owned(), value?)))
-            .collect()
+            .collect();
+        upstream::add(&mut evidence, upstream, &self.settings);
+        let rule = cause.map(|cause| format!("{}/{}", cause.trigger, cause.rule));
+        evidence.extend(rule.map(|rule| ("rule".to_owned(), rule)));
+        evidence
     }
 
-    fn command_line(self, row: &Row) -> Option<String> {
+    fn command_line(&self, row: &Row) -> Option<String> {
         let Some(Value::Texts(arguments)) = host::field(row, "command_line") else {
             return None;
         };
@@ -157,6 +173,16 @@ impl Guest for Lineage {
             settings.command_line_chars_max,
             COMMAND_LINE_CHARS_MAX,
         )?;
+        within(
+            "upstream_entries_max",
+            settings.upstream_entries_max,
+            UPSTREAM_ENTRIES_MAX,
+        )?;
+        within(
+            "upstream_chars_max",
+            settings.upstream_chars_max,
+            UPSTREAM_CHARS_MAX,
+        )?;
         Ok(Self { settings })
     }
 
@@ -165,7 +191,7 @@ impl Guest for Lineage {
     }
 
     fn self_test(&self) -> Result<(), String> {
-        let finding = self.finding(&sample::row(7, "sh", Some(1)), None, sample::init_only);
+        let finding = self.finding(&sample::row(7, "sh", Some(1)), &[], None, sample::init_only);
         let parents = finding.evidence.iter().find(|(key, _)| key == "parents");
         match parents {
             Some((_, parents)) if parents == "init[1]" => Ok(()),
@@ -178,11 +204,11 @@ impl Stage for Lineage {
     fn analyze(
         &mut self,
         event: &Batch<'_>,
-        _: Upstream<'_>,
+        upstream: Upstream<'_>,
         cause: Option<&TriggerRequest>,
     ) -> Result<Vec<Finding>, EvalError> {
         (0..event.rows())
-            .map(|row| Ok(self.finding(&event.row(row)?, cause, host::process)))
+            .map(|row| Ok(self.finding(&event.row(row)?, upstream, cause, host::process)))
             .collect()
     }
 }

@@ -100,7 +100,7 @@ fn a_finding_names_the_process_its_rule_and_its_parents() {
     let process = with(process, "hash_algorithm", Value::Text("sha256".to_owned()));
     let arguments = vec!["sleep".to_owned(), "60".to_owned()];
     let process = with(process, "command_line", Value::Texts(arguments));
-    let finding = lineage("").finding(&process, Some(&cause), init_only);
+    let finding = lineage("").finding(&process, &[], Some(&cause), init_only);
     assert_eq!(
         (finding.title.as_str(), finding.subject.as_str()),
         ("runs from somewhere", "sleep[7]")
@@ -129,6 +129,65 @@ fn a_finding_names_the_process_its_rule_and_its_parents() {
     );
 }
 
+/// A stage before, with one finding.
+fn stage(name: &str, evidence: &[(&str, &str)]) -> (String, Vec<Finding>) {
+    let owned = |(key, text): &(&str, &str)| ((*key).to_owned(), (*text).to_owned());
+    let finding = Finding {
+        severity: Severity::Info,
+        title: "t".to_owned(),
+        subject: "s".to_owned(),
+        evidence: evidence.iter().map(owned).collect(),
+    };
+    (name.to_owned(), vec![finding])
+}
+
+#[test]
+fn what_the_stages_before_found_stands_in_the_evidence_once() {
+    let process = with(
+        row(7, "x", Some(1)),
+        "executable",
+        Value::Text("/x".to_owned()),
+    );
+    let process = with(process, "executable_hash", Value::Text("ab12".to_owned()));
+    let process = with(process, "hash_algorithm", Value::Text("sha256".to_owned()));
+    let check = |json: &str, upstream: &[(String, Vec<Finding>)], expected: &[&str]| {
+        let finding = lineage(json).finding(&process, upstream, None, init_only);
+        let told: Vec<String> = finding
+            .evidence
+            .iter()
+            .map(|(key, text)| format!("{key}={text}"))
+            .collect();
+        let own = ["executable=/x", "sha256=ab12", "parents=init[1]"];
+        assert_eq!(told, [&own[..], expected].concat());
+    };
+    check("", &[], &[]);
+    let hash = |digest| stage("hash", &[("sha256", digest), ("file", "9 bytes")]);
+    check("", &[hash("ab12")], &[]);
+    check("", &[hash("cd34")], &["hash.sha256=cd34"]);
+    let details = [
+        ("executable", "/x (deleted)"),
+        ("threads", "1"),
+        ("mapped_files", "many"),
+        ("sockets", ""),
+        ("cwd", "/tmp"),
+    ];
+    check(
+        "",
+        &[hash("ab12"), stage("details", &details)],
+        &["details.executable=/x (deleted)", "cwd=/tmp"],
+    );
+    check(
+        "",
+        &[hash("1"), hash("2"), hash("2")],
+        &["hash.sha256=1", "hash.sha256.2=2"],
+    );
+    check(
+        r#"{"leave_out": ["cwd"], "upstream_chars_max": 3, "upstream_entries_max": 2}"#,
+        &[stage("details", &details)],
+        &["details.executable=/x …", "threads=1", "more=1 entries"],
+    );
+}
+
 #[test]
 fn a_priority_is_a_severity() {
     let told =
@@ -150,6 +209,8 @@ fn settings_out_of_range_are_refused_by_name() {
         r#"{"steps_max": 0}"#,
         r#"{"steps_max": 65}"#,
         r#"{"command_line_chars_max": 0}"#,
+        r#"{"upstream_entries_max": 257}"#,
+        r#"{"upstream_chars_max": 0}"#,
     ] {
         let error = Lineage::new(settings(Lineage::DEFAULTS, json).unwrap()).unwrap_err();
         assert!(error.contains("is not within 1 to"), "{error}");

@@ -8,7 +8,7 @@ const CONTAINER_ID_DIGITS: usize = 64;
 
 /// The path that a process's `cgroup` file says: that of the unified hierarchy, or where it is only
 /// the root the longest of the others.
-pub(super) fn path(text: &str) -> Option<&str> {
+pub(crate) fn path(text: &str) -> Option<&str> {
     // hierarchy:controllers:path
     let paths = || {
         text.lines().filter_map(|line| {

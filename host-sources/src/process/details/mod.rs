@@ -4,13 +4,13 @@
 //! or can't be read while it is looked at gives what was had of it, never an error.
 
 #[cfg(target_os = "linux")]
-mod cgroup;
+pub(crate) mod cgroup;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(not(target_os = "linux"))]
 mod portable;
 #[cfg(target_os = "linux")]
-mod stat;
+pub(crate) mod stat;
 
 #[cfg(target_os = "linux")]
 pub(super) use linux::DetailsReader;

@@ -15,7 +15,7 @@ const SECOND_NS: u64 = 1_000_000_000;
 
 /// The start, in ticks since boot. The name stands in parentheses, and may hold any byte but zero: it
 /// ends at the last closing one.
-pub(super) fn start_ticks(stat: &[u8]) -> Option<u64> {
+pub(crate) fn start_ticks(stat: &[u8]) -> Option<u64> {
     let name_end = stat.iter().rposition(|byte| *byte == b')')?;
     let fields = std::str::from_utf8(stat.get(name_end + 1..)?).ok()?;
     let field = fields.split_ascii_whitespace().nth(START_TIME_FIELD)?;
@@ -27,7 +27,7 @@ pub(super) fn start_ticks(stat: &[u8]) -> Option<u64> {
 /// The boot time is the kernel's in whole seconds, read once: a process must be called the same at
 /// every look and in every run of the daemon, which matters more than the fraction of a second by
 /// which all of a boot's processes are early.
-pub(super) fn start_time(ticks: u64) -> Timestamp {
+pub(crate) fn start_time(ticks: u64) -> Timestamp {
     static BOOT_NS: OnceLock<u64> = OnceLock::new();
     let boot_ns = *BOOT_NS.get_or_init(|| {
         System::boot_time()

@@ -2,6 +2,7 @@
 
 use super::{Fallback, GIB, Item, KIB, Key, Takes, TextRule};
 use std::time::Duration;
+use weir_sources::triggerable::{ANSWER_TIME_CEILING, FILE_BYTES_CEILING};
 
 /// The kinds of sources that answer requests.
 pub(crate) const TRIGGERABLE: [&str; 2] = ["binary-hash", "process-details"];
@@ -11,13 +12,13 @@ pub(super) const SOURCES: &[Key] = &[
     Key::new(
         "sources.<name>.kind",
         Takes::Choice {
-            of: &["process", "replay"],
+            of: &["process", "binary-hash", "process-details", "replay"],
             not_in_this_build: &[],
         },
         Fallback::Required {
             example: "\"process\"",
         },
-        "process: the processes of this machine; replay: a recording.",
+        "process: the processes of this machine; binary-hash and process-details: answers about a file or process, when a trigger or a stage asks; replay: a recording.",
     ),
     Key::new(
         "sources.<name>.enabled",
@@ -54,6 +55,36 @@ pub(super) const SOURCES: &[Key] = &[
         "fast: as fast as it goes; recorded: with the pauses of the recording.",
     )
     .only_for(&["replay"]),
+    Key::new(
+        "sources.<name>.roots",
+        Takes::List {
+            of: Item::Path,
+            items_max: 64,
+        },
+        Fallback::Value("[\"/\"]"),
+        "The folders under which files may be read; no link leads out of them. What the kernel makes up (/proc, /sys) and devices are never read.",
+    )
+    .only_for(&["binary-hash"]),
+    Key::new(
+        "sources.<name>.file_bytes_max",
+        Takes::Size {
+            min: KIB,
+            max: FILE_BYTES_CEILING,
+        },
+        Fallback::Value("\"512MiB\""),
+        "A larger file has no digest.",
+    )
+    .only_for(&["binary-hash"]),
+    Key::new(
+        "sources.<name>.timeout",
+        Takes::Duration {
+            min: Duration::from_millis(10),
+            max: ANSWER_TIME_CEILING,
+        },
+        Fallback::Value("\"10s\""),
+        "An answer takes at most so long.",
+    )
+    .only_for(&["binary-hash", "process-details"]),
 ];
 
 /// `[sinks.<name>]`.

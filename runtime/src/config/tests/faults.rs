@@ -91,7 +91,7 @@ fn what_must_be_set_and_is_not_is_told_where_its_table_begins() {
     check(
         "[slots.a]\n[sources.b]\n[sinks.c]\nenabled = false",
         &[
-            "embedded default:2:10: sources.b.kind: missing; expected one of process, replay, for example kind = \"process\"",
+            "embedded default:2:10: sources.b.kind: missing; expected one of process, binary-hash, process-details, replay, for example kind = \"process\"",
             "embedded default:1:8: slots.a.module: missing; expected `builtin:NAME` or the path of a component, for example module = \"builtin:NAME\"",
             "embedded default:3:8: sinks.c.kind: missing; expected one of terminal, json, recording, for example kind = \"terminal\"",
         ],

@@ -300,6 +300,22 @@ pub enum SourceSettings {
         /// How fast it plays.
         pace: ReplayPace,
     },
+    /// Digests of executables, when asked for.
+    BinaryHash {
+        /// The folders under which files may be read.
+        roots: Vec<PathBuf>,
+        /// A larger file has no digest.
+        file_bytes_max: u64,
+        /// An answer takes at most so long.
+        #[serde(with = "duration_as_text")]
+        timeout: Duration,
+    },
+    /// Details of processes, when asked for.
+    ProcessDetails {
+        /// An answer takes at most so long.
+        #[serde(with = "duration_as_text")]
+        timeout: Duration,
+    },
 }
 
 /// How fast a recording plays.

@@ -28,7 +28,7 @@ use weir_bus::Timestamp;
 
 pub(in crate::sandbox) use batches::Asked;
 pub(in crate::sandbox) use effects::Effects;
-pub use inspect::Inspect;
+pub use inspect::{Inspect, Looked};
 pub(in crate::sandbox) use log_gate::{LogGate, Loudness};
 pub(in crate::sandbox) use state_store::StateStore;
 pub use state_store::Unsaved;
