@@ -15,7 +15,7 @@ mod building;
 use building::Place;
 
 /// The built-in guests: the name in `"builtin:NAME"`; the package is `weir-builtin-NAME`.
-const BUILTINS: [&str; 3] = ["rest", "watch", "lineage"];
+const BUILTINS: [&str; 4] = ["rest", "watch", "lineage", "sql-trigger"];
 /// The config of a daemon that was given none, beside the guests whose settings it holds.
 const DEFAULT_CONFIG: &str = "builtin/default.toml";
 /// Under the repository: what the built-in guests are made of.
