@@ -2,7 +2,7 @@
 //!
 //! Nothing outside this crate names what stands here, but through the `export!` macro. The stage's
 //! world has every import, so one set of types serves all guests. What a guest exports is cut into
-//! five small worlds, one an interface: a guest links two of them, and the component that comes out
+//! small worlds, one an interface: a guest links two of them, and the component that comes out
 //! has the world of `wit/` that has both. (Three whole worlds in one crate would each define the
 //! same macro for `lifecycle`.) The WIT lies two folders above this crate, in the repository as in
 //! a project of its own.
@@ -118,5 +118,24 @@ pub mod snapshots {
         generate_all,
         pub_export_macro: true,
         export_macro_name: "__export_snapshots",
+    });
+}
+
+/// What a trigger exports besides whose rules can say why.
+pub mod explain {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package weir:sdk;
+            world explain-exports {
+                export weir:collector/explain@0.1.0;
+            }
+        ",
+        generate_all,
+        pub_export_macro: true,
+        export_macro_name: "__export_explain",
+        with: {
+            "weir:collector/batches@0.1.0": crate::bindings::imports::weir::collector::batches,
+        },
     });
 }

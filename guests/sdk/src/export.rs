@@ -14,7 +14,8 @@
 /// ```
 ///
 /// With `with memory` behind it, a type that implements `Memory` is put back to what it knew when
-/// it breaks: `weir_guest::export!(trigger Watch with memory);`
+/// it breaks: `weir_guest::export!(trigger Watch with memory);` With `with explain`, or with
+/// `with memory, explain`, a trigger that implements `Explain` says of a row why its rules fire.
 ///
 /// Or a closure over the rows of a kind, with the columns that it reads. A filter's says whether
 /// the row goes on, a trigger's gives a message where its rule fires:
@@ -114,6 +115,15 @@ macro_rules! export {
     };
     ($world:ident $guest:ident with memory) => {
         $crate::export!(@all $world $guest { $crate::__export!(memory $guest); });
+    };
+    (trigger $guest:ident with explain) => {
+        $crate::export!(@all trigger $guest { $crate::__export!(explain $guest); });
+    };
+    (trigger $guest:ident with memory, explain) => {
+        $crate::export!(@all trigger $guest {
+            $crate::__export!(memory $guest);
+            $crate::__export!(explain $guest);
+        });
     };
     ($world:ident $guest:ty) => {
         $crate::export!(@all $world $guest {});
@@ -227,7 +237,8 @@ macro_rules! __export {
         $crate::bindings::stage::__export_stage!(
             Component with_types_in $crate::bindings::stage
         );
-    };    (memory $guest:ty) => {
+    };
+    (memory $guest:ty) => {
         impl $crate::bindings::snapshots::exports::weir::collector::snapshots::Guest for Component {
             fn state_version() -> u32 {
                 <$guest as $crate::Memory>::VERSION
@@ -248,6 +259,24 @@ macro_rules! __export {
         #[cfg(target_arch = "wasm32")]
         $crate::bindings::snapshots::__export_snapshots!(
             Component with_types_in $crate::bindings::snapshots
+        );
+    };
+    (explain $guest:ty) => {
+        impl $crate::bindings::explain::exports::weir::collector::explain::Guest for Component {
+            fn explain(
+                events: &$crate::bindings::imports::weir::collector::batches::Batch,
+                row: u32,
+            ) -> ::core::result::Result<::std::vec::Vec<$crate::Explanation>, $crate::EvalError> {
+                let batch = $crate::Batch::new(events);
+                SLOT.with(|slot| {
+                    slot.call(|guest| <$guest as $crate::Explain>::explain(guest, &batch, row))
+                })
+            }
+        }
+
+        #[cfg(target_arch = "wasm32")]
+        $crate::bindings::explain::__export_explain!(
+            Component with_types_in $crate::bindings::explain
         );
     };
 }

@@ -3,7 +3,7 @@
 //! `Guest` is who it is and what it wants; one of `Filter`, `Trigger` and `Stage` is what it does.
 
 use crate::bindings::lifecycle::exports::weir::collector::lifecycle as wit;
-use crate::{Batch, EvalError, Finding, Selection, TriggerRequest, Verdicts};
+use crate::{Batch, EvalError, Explanation, Finding, Selection, TriggerRequest, Verdicts};
 use serde::de::DeserializeOwned;
 
 /// What every guest has.
@@ -66,6 +66,16 @@ pub trait Trigger: Guest {
     /// # Errors
     /// No verdict: see `EvalError` for which of its three means what.
     fn evaluate(&mut self, batch: &Batch<'_>) -> Result<Verdicts, EvalError>;
+}
+
+/// A trigger whose rules can say why. Exported by `export!(… with explain)`.
+pub trait Explain: Trigger {
+    /// Why each rule of the batch's kind fires for the row, or does not. What the guest remembers
+    /// stays as it is.
+    ///
+    /// # Errors
+    /// There is no such row, or its columns could not be read.
+    fn explain(&self, batch: &Batch<'_>, row: u32) -> Result<Vec<Explanation>, EvalError>;
 }
 
 /// The findings of the stages that this one depends on, by stage.

@@ -45,13 +45,14 @@ mod settings;
 mod text;
 
 pub use batch::Batch;
+pub use bindings::explain::exports::weir::collector::explain::{Explanation, Step};
 pub use bindings::filter::exports::weir::collector::filter::Selection;
 pub use bindings::imports::weir::collector::batches::{EvalError, FieldError, Row, Value};
 pub use bindings::imports::weir::collector::log::Level;
 pub use bindings::stage::exports::weir::collector::stage::{Finding, Severity, TriggerRequest};
 pub use bindings::trigger::exports::weir::collector::trigger::{Firing, Undecided, Verdicts};
 pub use column::{BoolColumn, Column, ColumnError, FixedColumn, FixedWidth, RawColumn};
-pub use guest::{Filter, Guest, Memory, Priority, Rule, Stage, Trigger, Upstream, Wants};
+pub use guest::{Explain, Filter, Guest, Memory, Priority, Rule, Stage, Trigger, Upstream, Wants};
 pub use mask::Mask;
 pub use prefix::Prefix;
 pub use recent::Recent;

@@ -1,0 +1,261 @@
+//! Tests of a text column against a constant: whole columns at once where there is a way, else row by
+//! row, and once for each distinct value where values repeat.
+
+use std::rc::Rc;
+
+use weir_guest::{Mask, TextColumn};
+
+use super::dictionary::Dictionary;
+use super::{Budget, Evaluated, Evaluation, Value};
+use crate::bits::{Bits, Faults, Reason, Truth};
+use crate::cidr;
+use crate::errors::shorten;
+use crate::plan::NodeId;
+use crate::texts::{DEAR_MIN, Matcher};
+
+/// Bytes that a search looks at in a step.
+const SEARCHED_BYTES_PER_STEP: u64 = 16;
+/// The most characters of a text that a reason quotes.
+const QUOTED_CHARS_MAX: usize = 60;
+
+impl Evaluation<'_> {
+    pub(super) fn test_text(&mut self, id: NodeId, text: NodeId) -> Evaluated {
+        let plan = self.plan;
+        let Some(matcher) = plan.matcher(id) else {
+            return (Value::None, None);
+        };
+        let Some(Value::Texts(column)) = self.values.get(text) else {
+            return self.test_constant(matcher, text);
+        };
+        let column = column.clone();
+        let rows = column.rows();
+        let valid = Bits::of_validity(column.validity(), rows);
+        let (yes, own) = match self.dictionary(text, &column, matcher) {
+            Some(dictionary) => {
+                let (yes, faults) = test(matcher, dictionary.values(), &mut self.budget);
+                spread(&dictionary, &yes, faults.as_ref(), rows)
+            }
+            None => test(matcher, &column, &mut self.budget),
+        };
+        let mut truth = Truth::of(yes, &valid);
+        let inherited = self.faults(text).cloned();
+        let faults = match (inherited, own) {
+            (Some(mut all), Some(own)) => {
+                Rc::make_mut(&mut all).merge(&own);
+                Some(all)
+            }
+            (all, own) => all.or(own.map(Rc::new)),
+        };
+        if let Some(faults) = &faults {
+            truth.yes.and_not(&faults.bits);
+            truth.no.and_not(&faults.bits);
+        }
+        (Value::Truth(truth), faults)
+    }
+
+    /// Of a text that is the same for all rows.
+    fn test_constant(&mut self, matcher: &Matcher, text: NodeId) -> Evaluated {
+        let rows = self.columns.rows();
+        let Some(Value::Text(Some(text))) = self.values.get(text) else {
+            return (Value::Truth(Truth::constant(None, rows)), None);
+        };
+        let one = TextColumn::of(&[Some(text)]);
+        let (yes, faults) = test(matcher, &one, &mut self.budget);
+        let Some(faults) = faults else {
+            return (Value::Truth(Truth::constant(Some(yes.get(0)), rows)), None);
+        };
+        let mut all = Faults::none(rows);
+        for reason in faults.reasons.values() {
+            (0..rows).for_each(|row| all.add(row, reason.clone()));
+        }
+        (Value::Truth(Truth::constant(None, rows)), all.some())
+    }
+
+    /// The distinct values of a text, where they repeat and the tests are worth it.
+    fn dictionary(
+        &mut self,
+        text: NodeId,
+        column: &TextColumn,
+        matcher: &Matcher,
+    ) -> Option<Rc<Dictionary>> {
+        if self.plan.dear(text) < DEAR_MIN
+            || matches!(
+                matcher,
+                Matcher::Equal(..) | Matcher::Prefix(_) | Matcher::Suffix(_)
+            )
+        {
+            return None;
+        }
+        let slot = self.dictionaries.get_mut(text)?;
+        slot.get_or_insert_with(|| Dictionary::of(column).map(Rc::new))
+            .clone()
+    }
+}
+
+/// What was found of the distinct values, for all rows.
+fn spread(
+    dictionary: &Dictionary,
+    yes: &Bits,
+    faults: Option<&Faults>,
+    rows: usize,
+) -> (Bits, Option<Faults>) {
+    let table: Vec<bool> = (0..yes.rows()).map(|place| yes.get(place)).collect();
+    let yes = Bits::of_bools(rows, dictionary.spread(&table));
+    let Some(faults) = faults else {
+        return (yes, None);
+    };
+    let mut all = Faults::none(rows);
+    for (row, place) in dictionary.places().enumerate() {
+        if let Some(reason) = place.and_then(|place| faults.reasons.get(&place)) {
+            all.add(row, reason.clone());
+        }
+    }
+    (yes, Some(all))
+}
+
+/// The rows that pass, whatever it says of nulls, and those that could not be tested.
+fn test(matcher: &Matcher, column: &TextColumn, budget: &mut Budget) -> (Bits, Option<Faults>) {
+    let rows = column.rows();
+    let bytes = u64::try_from(column.values().len()).unwrap_or(u64::MAX);
+    let text_of =
+        |(start, end): (usize, usize)| column.values().get(start..end).unwrap_or_default();
+    let by_row = |says: &dyn Fn(&[u8]) -> bool| {
+        Bits::of_bools(rows, column.ranges().map(|range| says(text_of(range))))
+    };
+    let bits = match matcher {
+        Matcher::Equal(head, text) => {
+            let mut mask = Mask::none(rows);
+            head.mark(column, &mut mask);
+            let is_whole = |row: &usize| {
+                column
+                    .bytes(*row)
+                    .is_some_and(|found| found.len() == text.len())
+            };
+            let mut bits = Bits::none(rows);
+            mask.iter().filter(is_whole).for_each(|row| bits.set(row));
+            bits
+        }
+        Matcher::Prefix(prefix) => {
+            let mut mask = Mask::none(rows);
+            prefix.mark(column, &mut mask);
+            mask.into()
+        }
+        Matcher::Suffix(suffix) => ends(column, suffix.as_bytes()),
+        Matcher::Less(text) => by_row(&|found| found < text.as_bytes()),
+        Matcher::LessOrEqual(text) => by_row(&|found| found <= text.as_bytes()),
+        Matcher::In(names) => Bits::of_bools(
+            rows,
+            column.ranges().map(|range| names.have(text_of(range))),
+        ),
+        Matcher::Contains(needle) => {
+            if !budget.take(bytes / SEARCHED_BYTES_PER_STEP) {
+                return (Bits::none(rows), Some(used_up(column, 0..rows)));
+            }
+            let mut mask = Mask::none(rows);
+            needle.mark(column, &mut mask);
+            mask.into()
+        }
+        Matcher::Like(pattern) => {
+            return each(column, 0..rows, budget, |text, steps| {
+                pattern.matches(text, steps)
+            });
+        }
+        Matcher::Regex(regex, None) => {
+            return each(column, 0..rows, budget, |text, steps| {
+                regex.matches(text, steps)
+            });
+        }
+        Matcher::Regex(regex, Some(needle)) => {
+            if !budget.take(bytes / SEARCHED_BYTES_PER_STEP) {
+                return (Bits::none(rows), Some(used_up(column, 0..rows)));
+            }
+            let mut mask = Mask::none(rows);
+            needle.mark(column, &mut mask);
+            return each(column, mask.iter(), budget, |text, steps| {
+                regex.matches(text, steps)
+            });
+        }
+        Matcher::Cidr(network) => {
+            let mut yes = Bits::none(rows);
+            let mut faults = Faults::none(rows);
+            for row in 0..rows {
+                let Some(text) = column.bytes(row) else {
+                    continue;
+                };
+                match cidr::address(text) {
+                    Some(address) if network.has(address) => yes.set(row),
+                    Some(_) => {}
+                    None => {
+                        let text = String::from_utf8_lossy(text);
+                        let text = shorten(&text, QUOTED_CHARS_MAX);
+                        faults.add(row, Reason::Address(text.into()));
+                    }
+                }
+            }
+            return (yes, Some(faults).filter(|faults| !faults.bits.is_empty()));
+        }
+    };
+    (bits, None)
+}
+
+/// The rows that end so: the last word is looked at first.
+fn ends(column: &TextColumn, suffix: &[u8]) -> Bits {
+    let values = column.values();
+    let length = suffix.len();
+    let Some(last) = suffix
+        .last_chunk::<8>()
+        .map(|bytes| u64::from_le_bytes(*bytes))
+    else {
+        let ends = |(start, end): (usize, usize)| {
+            let from = end.checked_sub(length).filter(|from| *from >= start);
+            from.and_then(|from| values.get(from..end))
+                .is_some_and(|end| end == suffix)
+        };
+        return Bits::of_bools(column.rows(), column.ranges().map(ends));
+    };
+    let ends = |(start, end): (usize, usize)| {
+        let Some(from) = end.checked_sub(length).filter(|from| *from >= start) else {
+            return false;
+        };
+        let word = values.get(..end).and_then(<[u8]>::last_chunk::<8>);
+        word.is_some_and(|bytes| u64::from_le_bytes(*bytes) == last)
+            && values.get(from..end).is_some_and(|end| end == suffix)
+    };
+    Bits::of_bools(column.rows(), column.ranges().map(ends))
+}
+
+/// Tests some rows one by one, as long as there is budget.
+fn each(
+    column: &TextColumn,
+    rows: impl Iterator<Item = usize>,
+    budget: &mut Budget,
+    mut says: impl FnMut(&[u8], &mut u64) -> bool,
+) -> (Bits, Option<Faults>) {
+    let mut yes = Bits::none(column.rows());
+    let mut left = Vec::new();
+    for row in rows {
+        let Some(text) = column.bytes(row) else {
+            continue;
+        };
+        if budget.steps == 0 {
+            left.push(row);
+            continue;
+        }
+        let mut steps = 0;
+        if says(text, &mut steps) {
+            yes.set(row);
+        }
+        budget.take(steps);
+    }
+    let faults = (!left.is_empty()).then(|| used_up(column, left.into_iter()));
+    (yes, faults)
+}
+
+/// The rows for which no budget was left.
+fn used_up(column: &TextColumn, rows: impl Iterator<Item = usize>) -> Faults {
+    let mut faults = Faults::none(column.rows());
+    for row in rows.filter(|row| column.is_valid(*row)) {
+        faults.add(row, Reason::Steps);
+    }
+    faults
+}
