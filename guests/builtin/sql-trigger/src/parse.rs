@@ -67,11 +67,12 @@ pub(crate) fn parse(text: &str) -> Checked<Expr> {
             text.len()
         )));
     }
-    let tokens = Tokenizer::new(&Plain, text)
+    let mut tokens = Tokenizer::new(&Plain, text)
         .tokenize_with_location()
         .map_err(|error| not_closed(&error.message, error.location))?;
     let end = end_of(text);
     look_over(&tokens, end)?;
+    tell_any_apart(&mut tokens);
     let mut parser = Parser::new(&Plain)
         .with_recursion_limit(PARSER_DEPTH_MAX)
         .with_tokens_with_locations(tokens);
@@ -86,6 +87,27 @@ pub(crate) fn parse(text: &str) -> Checked<Expr> {
                 quoted(&token.to_string())
             ),
         )),
+    }
+}
+
+/// `any(list)` is a function but behind a comparison: without this the parser takes the OR in `a OR any(list) LIKE 'x'`
+/// for one of those.
+fn tell_any_apart(tokens: &mut [TokenWithSpan]) {
+    let mut compares = false;
+    for token in tokens {
+        match &mut token.token {
+            Token::Whitespace(_) => {}
+            Token::Word(word) => {
+                if word.keyword == Keyword::ANY && !compares {
+                    word.keyword = Keyword::NoKeyword;
+                }
+                compares = matches!(word.keyword, Keyword::LIKE | Keyword::ILIKE);
+            }
+            Token::Eq | Token::Neq | Token::Lt | Token::LtEq | Token::Gt | Token::GtEq => {
+                compares = true;
+            }
+            _ => compares = false,
+        }
     }
 }
 

@@ -10,7 +10,7 @@ fn check(cases: &[(&str, &str)], row: &Row) {
 }
 
 #[test]
-fn the_conditions_of_the_issue_match_its_process() {
+fn conditions_over_numbers_and_texts_match_a_process() {
     check(
         &[
             ("pid > 1000", "match"),
@@ -288,6 +288,8 @@ fn any_looks_for_one_text_of_a_list() {
             ("'-e' = ANY(command_line)", "match"),
             ("'-x' = ANY(command_line)", "no match"),
             ("any(command_line) = '-e'", "match"),
+            ("pid > 9999999 OR any(command_line) = '-e'", "match"),
+            ("'-e' = ANY(command_line) AND any(command_line) LIKE '-%'", "match"),
             ("any(command_line) LIKE '%| sh%'", "match"),
             ("any(command_line) ILIKE '%SH'", "match"),
             ("NOT any(command_line) LIKE '%nc %'", "match"),
