@@ -15,7 +15,7 @@ mod building;
 use building::Place;
 
 /// The built-in guests: the name in `"builtin:NAME"`; the package is `weir-builtin-NAME`.
-const BUILTINS: [&str; 4] = ["rest", "watch", "lineage", "sql-trigger"];
+const BUILTINS: [&str; 3] = ["rest", "lineage", "sql-trigger"];
 /// Beside them: the config of a daemon that was given none, and the rules that come with it.
 const TEXTS: [&str; 2] = ["default.toml", "rules.toml"];
 /// Under the repository: what the built-in guests are made of.

@@ -122,12 +122,30 @@ fn a_bad_name_and_a_folder_that_is_there_are_refused_and_nothing_is_written() {
     assert_eq!(world.code, Some(2));
 }
 
+/// Settings of the built-in trigger with one condition: the executable lies below that folder.
+fn below(folder: &str) -> String {
+    let condition = format!("executable LIKE '{folder}/%'");
+    let settings = serde_json::json!({
+        "conditions": [{ "name": "below", "kind": "process", "condition": condition }],
+    });
+    settings.to_string()
+}
+
 #[test]
 fn only_blessing_writes_what_is_expected_and_every_difference_is_shown_by_its_event() {
     let author = Author::new();
     author.write("events.jsonl", EVENTS);
+    author.write("temporary.json", below("/tmp"));
     let test = |more: &[&str]| {
-        let all = ["guest", "test", "builtin:watch", "--events", "events.jsonl"];
+        let all = [
+            "guest",
+            "test",
+            "builtin:sql-trigger",
+            "--events",
+            "events.jsonl",
+            "--settings",
+            "temporary.json",
+        ];
         author.weir(all.iter().chain(more))
     };
     let expected = author.folder().join("expected.json");
@@ -182,17 +200,21 @@ fn only_blessing_writes_what_is_expected_and_every_difference_is_shown_by_its_ev
 fn a_trial_has_the_settings_grants_and_limits_of_the_slot_that_it_is_given() {
     let author = Author::new();
     author.write("events.jsonl", EVENTS);
-    author.write("settings.toml", "temporary_folders = [\"/usr/bin\"]\n");
+    author.write(
+        "settings.toml",
+        "[[conditions]]\nname = \"r\"\nkind = \"process\"\ncondition = \"executable LIKE '/usr/bin/%'\"\n",
+    );
     author.write(
         "weir.toml",
-        "[slots.w]\nmodule = \"builtin:watch\"\nsettings = { temporary_folders = [\"/usr\"] }\n\
-         [slots.poor]\nmodule = \"builtin:watch\"\nlimits = { fuel_call = 1, fuel_row = 0 }\n",
+        "[slots.w]\nmodule = \"builtin:sql-trigger\"\n[[slots.w.settings.conditions]]\nname = \"r\"\n\
+         kind = \"process\"\ncondition = \"executable LIKE '/usr/%'\"\n\
+         [slots.poor]\nmodule = \"builtin:sql-trigger\"\nlimits = { fuel_call = 1, fuel_row = 0 }\n",
     );
     let verdicts = |more: &[&str]| {
         let all = [
             "guest",
             "test",
-            "builtin:watch",
+            "builtin:sql-trigger",
             "--events",
             "events.jsonl",
             "--json",
@@ -207,7 +229,7 @@ fn a_trial_has_the_settings_grants_and_limits_of_the_slot_that_it_is_given() {
         })
     };
     let told = |first: &str, second: &str| [Some(first.to_owned()), Some(second.to_owned())];
-    assert_eq!(verdicts(&[]), told("no-match", "match"));
+    assert_eq!(verdicts(&[]), told("no-match", "no-match"));
     assert_eq!(
         verdicts(&["--settings", "settings.toml"]),
         told("match", "no-match")
@@ -216,7 +238,7 @@ fn a_trial_has_the_settings_grants_and_limits_of_the_slot_that_it_is_given() {
     let poor = author.weir([
         "guest",
         "test",
-        "builtin:watch",
+        "builtin:sql-trigger",
         "--events",
         "events.jsonl",
         "--config",
@@ -293,13 +315,16 @@ fn recordings_and_the_lines_of_a_json_sink_are_events_too() {
         })
         .collect();
     author.write("lines.jsonl", lines);
+    author.write("temporary.json", below("/tmp"));
     for events in ["events.arrow", "lines.jsonl"] {
         let report = json(&author.weir([
             "guest",
             "test",
-            "builtin:watch",
+            "builtin:sql-trigger",
             "--events",
             events,
+            "--settings",
+            "temporary.json",
             "--json",
         ]));
         let verdicts: Vec<_> = report["events"]
@@ -322,7 +347,7 @@ fn inspect_says_what_a_guest_imports_exports_and_wants() {
     assert_eq!(told["wants"]["kinds"][0]["kind"], "process");
     assert_eq!(told["grants"], serde_json::json!(["inspect"]));
     assert_eq!(told["sha256"].as_str().map(str::len), Some(64));
-    let pretty = author.weir(["guest", "inspect", "builtin:watch"]);
+    let pretty = author.weir(["guest", "inspect", "builtin:sql-trigger"]);
     assert!(pretty.ended(0).contains("rules      "), "{}", pretty.stdout);
 }
 
@@ -347,7 +372,7 @@ fn a_component_that_is_no_guest_is_shown_and_refused_by_what_it_lacks() {
     refused(&inspect(Path::new("gone.wasm")), &["can't read gone.wasm"]);
     refused(
         &inspect(Path::new("builtin:gone")),
-        &["no built-in guest", "watch"],
+        &["no built-in guest", "sql-trigger"],
     );
 }
 
@@ -361,11 +386,11 @@ fn what_can_not_be_tried_is_refused_in_one_line_that_says_what_would_be_right() 
     );
     author.write("empty.jsonl", "\n");
     author.write("list.json", "[]");
-    author.write("wrong.json", r#"{"temporary_folder": []}"#);
+    author.write("wrong.json", r#"{"condition": []}"#);
     author.write("garbled.json", "{");
     author.write("no-events.arrow", "text");
     let check = |arguments: &[&str], parts: &[&str]| {
-        let all = ["guest", "test", "builtin:watch"];
+        let all = ["guest", "test", "builtin:sql-trigger"];
         refused(&author.weir(all.iter().chain(arguments)), parts);
     };
     check(&[], &["--events FILE"]);
@@ -380,7 +405,7 @@ fn what_can_not_be_tried_is_refused_in_one_line_that_says_what_would_be_right() 
         &with("--settings", "list.json"),
         &["list.json", "not an object"],
     );
-    check(&with("--settings", "wrong.json"), &["temporary_folder"]);
+    check(&with("--settings", "wrong.json"), &["condition"]);
     check(
         &with("--expected", "garbled.json"),
         &["garbled.json", "--bless"],

@@ -5,12 +5,12 @@ use weir_bus::event::ProcessEvent;
 use weir_tests::rig::{Finished, Setup};
 use weir_tests::rows;
 
-/// More processes than a snapshot of 1 KiB has room for: one takes 14 bytes.
+/// More processes than a snapshot of 1 KiB has room for.
 const MANY: u32 = 100;
 /// A batch that takes more fuel than the slot has, and many times what a batch of a few takes.
 const FAR_TOO_MANY: u32 = 3_000;
 
-/// That many processes that run from a folder which the built-in trigger doesn't like.
+/// That many processes that run from a folder which the condition is about.
 fn suspects(first: u32, count: u32) -> Vec<ProcessEvent> {
     let mut rows = rows::processes(first, count);
     for row in &mut rows {
@@ -19,7 +19,8 @@ fn suspects(first: u32, count: u32) -> Vec<ProcessEvent> {
     rows
 }
 
-/// The built-in trigger, with those limits; each of `batches` is a batch of its own.
+/// A condition that fires when a process is seen for the second time, with those limits; each of `batches` is a batch of
+/// its own.
 fn run(limits: &str, batches: Vec<Vec<ProcessEvent>>) -> Finished {
     let config = format!(
         r#"
@@ -27,9 +28,14 @@ fn run(limits: &str, batches: Vec<Vec<ProcessEvent>>) -> Finished {
 batch_rows_max = 100000
 batch_bytes_max = "4MiB"
 event_buffer_size = 100000
-[slots.watch]
-module = "builtin:watch"
-[slots.watch.limits]
+[slots.sql]
+module = "builtin:sql-trigger"
+[[slots.sql.settings.conditions]]
+name = "temporary"
+kind = "process"
+condition = "executable LIKE '/tmp/%'"
+threshold = {{ count = 2, window_ms = 60000, by = ["pid"] }}
+[slots.sql.limits]
 {limits}
 "#
     );
@@ -47,27 +53,27 @@ fn what_a_guest_knew_is_put_back_after_its_fault() {
     let quiet = rows::processes(1_000, FAR_TOO_MANY);
     let batches = vec![suspects(1, 3), quiet, suspects(1, 3)];
     let finished = run("fuel_call = 20000000\nfuel_row = 0", batches);
-    let watch = finished.slot("watch");
+    let sql = finished.slot("sql");
     // In pieces the large batch is not too large: no row of it is to blame.
-    assert!(watch.faults.keys().eq([&FaultReason::Fuel]), "{watch:?}");
-    assert_eq!((watch.faulted, watch.rows_unanswered), (1, 0), "{watch:?}");
-    assert_eq!(watch.restarts, watch.faults_total());
-    // Three were told of before the faults, and not again after them.
-    assert_eq!(finished.requests("watch").count(), 3);
+    assert!(sql.faults.keys().eq([&FaultReason::Fuel]), "{sql:?}");
+    assert_eq!((sql.faulted, sql.rows_unanswered), (1, 0), "{sql:?}");
+    assert_eq!(sql.restarts, sql.faults_total());
+    // Three were seen before the faults, and for the second time after them.
+    assert_eq!(finished.requests("sql").count(), 3);
 }
 
 #[test]
 fn a_snapshot_that_is_too_large_is_a_fault_once_and_costs_nothing_else() {
     let batches = vec![suspects(1, MANY), suspects(1, MANY), suspects(1, MANY)];
     let finished = run("snapshot_bytes_max = \"1KiB\"", batches);
-    let watch = finished.slot("watch");
-    assert_eq!(watch.faults, [(FaultReason::Output, 1)].into());
-    let fault = watch.last_fault.as_ref().expect("a fault is kept");
+    let sql = finished.slot("sql");
+    assert_eq!(sql.faults, [(FaultReason::Output, 1)].into());
+    let fault = sql.last_fault.as_ref().expect("a fault is kept");
     assert!(
         fault.message.contains("limits.snapshot_bytes_max"),
         "{fault}"
     );
-    // The instance is as it was: it told of each once.
-    assert_eq!((watch.answered, watch.restarts), (3, 0));
-    assert_eq!(finished.requests("watch").count(), MANY as usize);
+    // The instance is as it was: it saw each three times, and told of the second.
+    assert_eq!((sql.answered, sql.restarts), (3, 0));
+    assert_eq!(finished.requests("sql").count(), MANY as usize);
 }

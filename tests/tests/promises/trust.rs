@@ -287,7 +287,7 @@ fn what_is_signed_is_verified_and_the_exit_code_says_how() {
     };
     assert_eq!(inspected("signed.wasm"), "verified");
     assert_eq!(inspected("unsigned.wasm"), "none");
-    assert_eq!(inspected("builtin:watch"), "none");
+    assert_eq!(inspected("builtin:lineage"), "none");
 
     signer
         .weir(&["guest", "keygen", "--name", "bob", "--out", "bob.key"])

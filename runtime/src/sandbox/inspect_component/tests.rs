@@ -233,7 +233,7 @@ fn a_hostile_name_stays_on_its_line() {
 fn the_built_in_guests_are_a_filter_a_trigger_and_a_stage() {
     for (name, world) in [
         ("rest", World::Filter),
-        ("watch", World::Trigger),
+        ("sql-trigger", World::Trigger),
         ("lineage", World::Stage),
     ] {
         let module = ModuleFolders::read_builtin(name, 32 << 20).expect("a built-in module");

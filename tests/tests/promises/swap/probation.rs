@@ -156,16 +156,24 @@ fn a_guest_takes_over_what_the_one_before_has_in_memory() {
         }
         rows
     };
-    let watch = "builtin:watch";
-    let rig = start(watch, "{}");
+    // Fires when a process is seen for the second time.
+    let (sql, seen_twice) = (
+        "builtin:sql-trigger",
+        r#"{ conditions = [{ name = "temporary", kind = "process", condition = "executable LIKE '/tmp/%'", threshold = { count = 2, window_ms = 60000, by = ["pid"] } }] }"#,
+    );
+    let rig = start(sql, seen_twice);
     rig.send(suspects());
-    rig.wait_until("it told of them", |rig, _| rig.slot(SLOT).answered == 1);
-    rig.switch(SLOT, &settings_of(watch, "{}"));
+    rig.wait_until("it saw them", |rig, _| rig.slot(SLOT).answered == 1);
+    rig.switch(SLOT, &settings_of(sql, seen_twice));
     rig.send(suspects());
     rig.wait_until("it saw them again", |rig, _| rig.slot(SLOT).answered == 2);
     let finished = rig.finish();
     assert_eq!(finished.slot(SLOT).generation, 2);
-    assert_eq!(finished.requests(SLOT).count(), 3, "not told of again");
+    assert_eq!(
+        finished.requests(SLOT).count(),
+        3,
+        "seen for the second time"
+    );
 }
 
 #[test]

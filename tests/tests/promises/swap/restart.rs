@@ -107,6 +107,9 @@ fn a_guest_that_went_back_is_not_tried_again_before_the_config_asks_for_another(
     assert_eq!(finished.pids(), [6]);
 }
 
+/// Fires when a process is seen for the second time.
+const SEEN_TWICE: &str = r#"{ conditions = [{ name = "temporary", kind = "process", condition = "executable LIKE '/tmp/%'", threshold = { count = 2, window_ms = 60000, by = ["pid"] } }] }"#;
+
 #[test]
 fn what_a_guest_has_in_memory_is_there_again() {
     let suspects = || {
@@ -117,8 +120,8 @@ fn what_a_guest_has_in_memory_is_there_again() {
         rows
     };
     let folder = tempfile::tempdir().expect("a temporary folder");
-    for (run, told) in [(1, 3), (2, 0)] {
-        let rig = start_with("builtin:watch", "{}", folder.path());
+    for (run, told) in [(1, 0), (2, 3)] {
+        let rig = start_with("builtin:sql-trigger", SEEN_TWICE, folder.path());
         rig.send(suspects());
         rig.wait_until("it saw them", |rig, _| rig.slot(SLOT).answered == 1);
         let finished = rig.finish();
