@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 
 use super::{Failure, Global, guests, logs};
+use crate::chain::plans::{Offers, Plans};
+use crate::sandbox::World;
 
 pub(super) fn check(global: &Global) -> Result<ExitCode, Failure> {
     let loaded = global.load()?;
@@ -22,6 +24,15 @@ pub(super) fn check(global: &Global) -> Result<ExitCode, Failure> {
             guest.digest
         );
     }
+    let stages = prepared.iter();
+    let stages = stages.filter(|(_, guest)| guest.world == World::Stage);
+    let offers = Offers {
+        slots: stages
+            .map(|(slot, guest)| (slot.clone(), guest.wants.kinds.clone()))
+            .collect(),
+        ..Offers::default()
+    };
+    Plans::new(&loaded.config, &offers).map_err(|error| Failure::Usage(error.to_string()))?;
     println!(
         "the config is in order: {} sources, {} slots, {} sinks",
         loaded.config.sources.len(),

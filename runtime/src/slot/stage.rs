@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_weighs_what_it_says_and_what_was_found_before_it_too() {
+    fn a_request_weighs_what_it_says_too() {
         let weight = |change: &dyn Fn(&mut Task)| {
             let (mut task, _) = for_test(row(), |_| {});
             change(&mut task);

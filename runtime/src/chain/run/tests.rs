@@ -2,6 +2,9 @@
 
 mod any_plan;
 
+use std::time::Duration;
+
+use super::stage::retry_pause;
 use super::*;
 use crate::chain::plan::{StageSettings, WorkerName};
 

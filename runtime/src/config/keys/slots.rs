@@ -126,7 +126,7 @@ pub(super) const SLOTS: &[Key] = &[
             not_in_this_build: &["disconnect", "latest"],
         },
         Fallback::Value("\"drop-oldest\""),
-        "What happens when the queue is full.",
+        "What happens when the queue is full. A stage's queue makes nobody wait: block is drop-newest there.",
     ),
     Key::new(
         "slots.<name>.block_deadline",

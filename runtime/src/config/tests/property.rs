@@ -12,6 +12,7 @@ fn key() -> impl Strategy<Value = String> {
     prop_oneof![
         6 => proptest::sample::select(known),
         1 => "[a-z_.\"]{0,12}",
+        1 => "(slots|chain|chain\\.a\\.stages|bus\\.access)",
         1 => "slots\\.a\\.settings(\\.[a-c]){1,40}",
         1 => "(slots|sinks|sources)\\.[a-zA-Z.\" -]{0,5}\\.[a-z_]{0,8}",
     ]
@@ -29,6 +30,7 @@ fn value() -> impl Strategy<Value = String> {
         "\"(local|terminal|json|replay|process|pass|builtin:a|block)\"",
         "\\[(\"[a-z.*>]{0,6}\",?){0,3}\\]",
         "\\{ ?[a-c] = [0-9]{1,3} ?\\}",
+        "\\[(\\{name = \"[a-c. ]{0,2}\"(, (slot|after|module|user) = \"[a-c]\")?\\},?){0,3}\\]",
         (0..200usize).prop_map(|depth| "[".repeat(depth) + &"]".repeat(depth)),
         (0..200usize).prop_map(|depth| "{a=".repeat(depth) + "1" + &"}".repeat(depth)),
         Just("true".to_owned()),

@@ -1,6 +1,7 @@
 //! Ten thousand plans of any shape, with workers that answer, fail, are late or never say a word.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
