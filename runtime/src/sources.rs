@@ -58,7 +58,10 @@ fn source(
     settings: &SourceSettings,
 ) -> Result<Option<Arc<dyn EventSource>>, SourceOpenError> {
     Ok(Some(match settings {
-        SourceSettings::Process { interval } => Arc::new(ProcessSource::new(*interval).named(name)),
+        SourceSettings::Process { interval, hashes } => {
+            let source = ProcessSource::new(*interval).hashing(*hashes);
+            Arc::new(source.named(name))
+        }
         SourceSettings::Replay { path, pace } => {
             let pace = match pace {
                 config::ReplayPace::Fast => ReplayPace::Fast,

@@ -3,6 +3,7 @@
 //! It sends nothing. The invariant: what a process has once and for all is read once for each
 //! (pid, start time), and again only after what looks like an exec.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use rustc_hash::FxHashMap;
@@ -10,6 +11,7 @@ use sysinfo::{Process, ProcessesToUpdate, System, ThreadKind};
 use weir_bus::Timestamp;
 
 use super::details::{Details, DetailsReader, Reread};
+use super::hashes::Hashes;
 use crate::source::SourceError;
 
 /// Processes that are followed, so that no fork bomb takes the collector's memory; four times what a
@@ -50,11 +52,12 @@ pub(super) struct Look {
 }
 
 impl Look {
-    pub(super) fn new() -> Result<Self, SourceError> {
+    /// `hashes`: where digests of executables come from.
+    pub(super) fn new(hashes: Option<Arc<Hashes>>) -> Result<Self, SourceError> {
         let failed = |error| SourceError::Failed(format!("processes can't be read: {error}"));
         Ok(Self {
             system: System::new().map_err(failed)?,
-            reader: DetailsReader::new(),
+            reader: DetailsReader::new(hashes),
             known: FxHashMap::default(),
             order: Vec::new(),
             gone: Vec::new(),
@@ -278,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_parent_is_never_a_process_that_started_after_its_child() {
-        let mut look = Look::new().unwrap();
+        let mut look = Look::new(None).unwrap();
         look.number = 5;
         look.known.insert(1, known(1, None, 10, 5));
         look.gone.push(known(2, Some(1), 20, 4));

@@ -5,11 +5,16 @@
 //! to look.
 
 pub(crate) mod details;
+#[cfg(target_os = "linux")]
+mod hashes;
+#[cfg(not(target_os = "linux"))]
+#[path = "hashes/elsewhere.rs"]
+mod hashes;
 mod look;
 mod row;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -19,6 +24,7 @@ use weir_bus::{Pace, SourceCaps, Timestamp};
 
 use crate::emitter::Emitter;
 use crate::source::{EventSource, SourceContext, SourceError, SourceHealth};
+use hashes::Hashes;
 use look::Look;
 
 /// The name of the source where nothing else is said.
@@ -45,6 +51,8 @@ pub struct ProcessSource {
     /// The next snapshot's id; it goes on counting when the source is started again.
     snapshot_id: AtomicU64,
     last_look: Mutex<LastLook>,
+    /// Where digests come from; what was first at a path is remembered when the source is started again.
+    hashes: Option<Arc<Hashes>>,
 }
 
 impl ProcessSource {
@@ -56,7 +64,17 @@ impl ProcessSource {
             interval: interval.max(INTERVAL_MIN),
             snapshot_id: AtomicU64::new(1),
             last_look: Mutex::default(),
+            hashes: None,
         }
+    }
+
+    /// The same with digests of executables in its rows, or without, as it is by default. They are worked out
+    /// on a thread at the lowest priority, each file once, and rows have none until theirs is there; only on
+    /// Linux.
+    #[must_use]
+    pub fn hashing(mut self, on: bool) -> Self {
+        self.hashes = on.then(|| Arc::new(Hashes::new()));
+        self
     }
 
     /// The same under another name.
@@ -120,7 +138,7 @@ impl EventSource for ProcessSource {
     }
 
     async fn start(&self, context: SourceContext) -> Result<(), SourceError> {
-        let mut look = Look::new()?;
+        let mut look = Look::new(self.hashes.clone())?;
         let mut row = ProcessEvent::default();
         let mut ticks = tokio::time::interval(self.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -152,6 +170,9 @@ impl EventSource for ProcessSource {
                 last.processes_over_limit,
                 look::PROCESSES_MAX
             ));
+        }
+        if let Some(trouble) = self.hashes.as_ref().and_then(|hashes| hashes.trouble()) {
+            return SourceHealth::Degraded(trouble);
         }
         if last.took > self.interval {
             return SourceHealth::Degraded(format!(

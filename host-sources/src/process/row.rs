@@ -7,6 +7,9 @@ use weir_bus::event::ProcessEvent;
 
 use super::look::Known;
 
+/// What digests in rows are.
+const HASH_ALGORITHM: &str = "sha256";
+
 /// What a row says of its process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lifecycle {
@@ -57,10 +60,13 @@ pub(super) fn fill(
     row.user_id = known.user_id;
     set(&mut row.cgroup, details.cgroup.as_deref());
     set(&mut row.container_id, details.container_id.as_deref());
-    // Digests are for who reads files: this source reads processes.
-    row.executable_hash = None;
-    row.hash_algorithm = None;
-    row.hash_baseline = None;
+    let digests = details.digests();
+    set(&mut row.executable_hash, digests.map(|(digest, _)| digest));
+    set(&mut row.hash_algorithm, digests.map(|_| HASH_ALGORITHM));
+    set(
+        &mut row.hash_baseline,
+        digests.and_then(|(_, baseline)| baseline),
+    );
     row.accessible = details.accessible;
     row.file_exists = details.file_exists;
     lifecycle.as_str().clone_into(&mut row.lifecycle);

@@ -22,11 +22,14 @@ struct Watched {
 
 impl Watched {
     fn start() -> Self {
+        Self::of(ProcessSource::new(INTERVAL))
+    }
+
+    fn of(source: ProcessSource) -> Self {
         let limits = BatcherLimits::default();
         let batcher = Arc::new(Batcher::new("process", Pace::Periodic, limits.clone()));
         let emitter = Emitter::new(Arc::clone(&batcher), Pace::Periodic, &limits, PATIENCE);
         let (context, handle) = SourceContext::new(emitter);
-        let source = ProcessSource::new(INTERVAL);
         let task = tokio::spawn(async move { source.start(context).await });
         Self {
             batcher,
@@ -229,8 +232,14 @@ fn idle_path() -> std::path::PathBuf {
 /// Runs a copy of the program; a fork of another test may still hold it open for writing.
 #[cfg(target_os = "linux")]
 fn run_copy(copy: &std::path::Path) -> Kept {
-    use std::os::unix::process::CommandExt as _;
     std::fs::copy(idle_path(), copy).unwrap();
+    run(copy)
+}
+
+/// Runs a copy that is there.
+#[cfg(target_os = "linux")]
+fn run(copy: &std::path::Path) -> Kept {
+    use std::os::unix::process::CommandExt as _;
     loop {
         // A program of several names goes by the one that it is called by.
         match Command::new(copy).arg0(IDLE).arg(IDLE_SECONDS).spawn() {
@@ -270,6 +279,40 @@ async fn an_executable_that_is_deleted_while_it_runs_shows_as_deleted() {
         .row(|row| row.pid == pid && row.file_exists == Some(true))
         .await;
     assert_eq!(shown(&replaced), (Some(true), Some(true)));
+    watched.stop().await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_program_that_is_replaced_at_its_path_has_another_digest_than_its_baseline() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join(IDLE);
+    let watched = Watched::of(ProcessSource::new(INTERVAL).hashing(true));
+    let hashed = async |child: &Kept| {
+        let pid = child.0.id();
+        let row = watched.row(|row| row.pid == pid && row.executable_hash.is_some());
+        let row = row.await;
+        assert_eq!(row.hash_algorithm.as_deref(), Some("sha256"));
+        (row.executable_hash.unwrap(), row.hash_baseline.unwrap())
+    };
+    let first = run_copy(&copy);
+    let (digest, baseline) = hashed(&first).await;
+    assert_eq!((digest.len(), &digest), (64, &baseline));
+    let second = run_copy(&folder.path().join("same"));
+    assert_eq!(hashed(&second).await, (digest.clone(), digest.clone()));
+
+    // Another program: the same with something after its end.
+    std::fs::remove_file(&copy).unwrap();
+    std::fs::copy(idle_path(), &copy).unwrap();
+    let mut changed = std::fs::File::options().append(true).open(&copy).unwrap();
+    std::io::Write::write_all(&mut changed, b"changed").unwrap();
+    drop(changed);
+    let replaced = run(&copy);
+    let (other, baseline) = hashed(&replaced).await;
+    assert_ne!(other, digest);
+    assert_eq!(baseline, digest);
+    // What still runs has kept what it is.
+    assert_eq!(hashed(&first).await, (digest.clone(), digest));
     watched.stop().await;
 }
 

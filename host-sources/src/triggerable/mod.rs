@@ -29,6 +29,8 @@ use std::time::{Duration, Instant};
 use weir_bus::Timestamp;
 
 #[cfg(target_os = "linux")]
+pub(crate) use aside::be_patient;
+#[cfg(target_os = "linux")]
 pub use binary_hash::BinaryHash;
 #[cfg(not(target_os = "linux"))]
 pub use elsewhere::{BinaryHash, ProcessDetails};

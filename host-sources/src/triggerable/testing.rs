@@ -28,18 +28,24 @@ impl Drop for Kept {
 }
 
 impl Kept {
-    /// A child, once it is the program and no copy of the test any more.
+    /// A child, once it is the program and waits.
     pub(super) fn spawn(command: &mut Command) -> Self {
         // A fork of another test may still hold a copied program open for writing.
-        loop {
+        let child = loop {
             match command.spawn() {
-                Ok(child) => return Self(child),
+                Ok(child) => break Self(child),
                 Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => {
                     std::thread::yield_now();
                 }
                 Err(error) => panic!("{error}"),
             }
+        };
+        // The exec has begun: until it waits, it may not have mapped its program yet.
+        let path = format!("/proc/{}/stat", child.0.id());
+        while !std::fs::read_to_string(&path).unwrap().contains(") S ") {
+            std::thread::yield_now();
         }
+        child
     }
 
     pub(super) fn idle() -> Self {

@@ -55,6 +55,46 @@ pub(crate) fn inspect_often(event: &Batch<'_>, amount: u64) -> Result<Vec<Findin
     find(event, 0)
 }
 
+/// Has the host look at what there isn't, at what has no end, and at one file that there is.
+pub(crate) fn look_absurd(event: &Batch<'_>, _: u64) -> Result<Vec<Finding>, EvalError> {
+    let long = format!("/{}", "x".repeat(1 << 16));
+    let paths = [
+        "",
+        "a",
+        "/a\0b",
+        "/proc/self/mem",
+        "/proc/kmsg",
+        "/dev/zero",
+        "/dev/tty",
+        "/",
+        "/../../x",
+        &long,
+        "/proc/self/exe",
+    ];
+    let hashed = paths.iter().filter(|path| host::file_hash(path).is_ok());
+    let hashed = hashed.count();
+    let times = [i64::MIN, -1, 0, i64::MAX];
+    let told = times
+        .iter()
+        .flat_map(|time| [(1, *time), (0, *time), (u32::MAX, *time)]);
+    let told = told.filter(|(pid, time)| host::details(*pid, *time).is_ok());
+    host::info(format_args!(
+        "hashed {hashed} of {}, told {}",
+        paths.len(),
+        told.count()
+    ));
+    find(event, 0)
+}
+
+/// Has the host look at a file that isn't there, `amount` times.
+pub(crate) fn look_often(event: &Batch<'_>, amount: u64) -> Result<Vec<Finding>, EvalError> {
+    let hashed = (0..amount)
+        .filter(|_| host::file_hash("/nothing/at/all").is_ok())
+        .count();
+    host::info(format_args!("hashed {hashed}"));
+    find(event, 0)
+}
+
 /// `amount` findings.
 pub(crate) fn too_many(_: &Batch<'_>, amount: u64) -> Result<Vec<Finding>, EvalError> {
     Ok((0..amount)

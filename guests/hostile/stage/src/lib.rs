@@ -19,6 +19,8 @@ const BEHAVIOURS: &[(&str, Behaviour)] = &[
     ("find", findings::find),
     ("findings-too-many", findings::too_many),
     ("inspect-often", findings::inspect_often),
+    ("look-absurd", findings::look_absurd),
+    ("look-often", findings::look_often),
     ("inspect-absurd", findings::inspect_absurd),
     ("metrics-overflow", findings::count_too_far),
     ("metrics-then-trap", findings::count_then_trap),

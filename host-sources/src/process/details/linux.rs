@@ -1,7 +1,7 @@
 //! Details on Linux: the few files of `/proc` that sysinfo reads too often, or not as needed.
 //!
 //! What changes all the time (cpu, memory, parent, user) stays sysinfo's. The invariant: in steady
-//! state one link is read for each process, and nothing is allocated.
+//! state one link is read for each process, and nothing is allocated. A digest is never waited for.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -9,12 +9,14 @@ use std::io::{ErrorKind, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rustix::fs::{CWD, readlinkat_raw};
 use rustix::io::Errno;
 use sysinfo::{Process, ProcessRefreshKind, ThreadKind, UpdateKind};
 
 use super::{COMMAND_LINE_BYTES_MAX, Details, REREAD_LOOKS, Reread, arguments, cgroup, stat};
+use crate::process::hashes::{Hashes, OfExecutable, Whereabouts};
 use crate::process::look::timestamp_of_seconds;
 
 /// Bytes that are read of a file that has one line: `stat` has at most some 400.
@@ -31,14 +33,17 @@ pub(in crate::process) struct DetailsReader {
     path: String,
     link: Vec<u8>,
     file: Vec<u8>,
+    /// Where digests come from; none: there are none.
+    hashes: Option<Arc<Hashes>>,
 }
 
 impl DetailsReader {
-    pub(in crate::process) fn new() -> Self {
+    pub(in crate::process) fn new(hashes: Option<Arc<Hashes>>) -> Self {
         Self {
             path: String::new(),
             link: vec![0; LINK_BYTES_MAX],
             file: Vec::new(),
+            hashes,
         }
     }
 
@@ -65,6 +70,7 @@ impl DetailsReader {
             self.take_command_line(pid, &mut details);
         }
         self.take_cgroup(pid, &mut details);
+        self.take_digest(pid, &mut details, true);
         // Last, for it says whether the process was there all along.
         match self.start_ticks(pid) {
             Some(ticks) => details.start_time = stat::start_time(ticks),
@@ -108,7 +114,9 @@ impl DetailsReader {
             // A file may come back to a path, as in an upgrade.
             details.file_exists = self.file_exists(pid, details.executable.as_deref());
         }
-        if suspicious || link_changed || turn.is_multiple_of(REREAD_LOOKS) {
+        let is_due = suspicious || link_changed || turn.is_multiple_of(REREAD_LOOKS);
+        self.take_digest(pid, details, is_due);
+        if is_due {
             self.take_name(pid, details);
             self.take_command_line(pid, details);
         }
@@ -203,6 +211,31 @@ impl DetailsReader {
                 details.name = String::from_utf8_lossy(name).into_owned();
             }
         }
+    }
+
+    /// What is known of the executable's digest. `is_due`: it may run another file than before, or what wasn't
+    /// asked for may be by now.
+    fn take_digest(&mut self, pid: u32, details: &mut Details, is_due: bool) {
+        let before = &details.of_executable;
+        let is_waiting = matches!(before, OfExecutable::Waiting(_));
+        if !is_due && !is_waiting {
+            return;
+        }
+        let (Some(hashes), Some(path)) = (self.hashes.clone(), &details.executable) else {
+            details.of_executable = OfExecutable::Unasked;
+            return;
+        };
+        let at = Whereabouts {
+            path,
+            container: details.container_id.as_deref(),
+            is_deleted: details.executable_deleted == Some(true),
+        };
+        let known = if is_due {
+            hashes.look(self.path(pid, "exe"), at, before)
+        } else {
+            hashes.again(before, at)
+        };
+        details.of_executable = known;
     }
 
     fn take_cgroup(&mut self, pid: u32, details: &mut Details) {

@@ -19,6 +19,9 @@ pub(super) use portable::DetailsReader;
 
 use weir_bus::Timestamp;
 
+#[cfg(target_os = "linux")]
+use super::hashes::OfExecutable;
+
 /// Bytes of a command line that are kept; a process may have megabytes of arguments, every second.
 const COMMAND_LINE_BYTES_MAX: usize = 32 * 1024;
 /// What stands at the end of a command line that was cut.
@@ -39,8 +42,24 @@ pub(in crate::process) struct Details {
     pub(in crate::process) cgroup: Option<String>,
     pub(in crate::process) container_id: Option<String>,
     pub(in crate::process) accessible: bool,
+    /// What is known of the executable's digest.
+    #[cfg(target_os = "linux")]
+    pub(in crate::process) of_executable: OfExecutable,
     /// The executable's link as the system shows it; a change of it is an exec, or a deletion.
     link: Vec<u8>,
+}
+
+impl Details {
+    /// The SHA-256 of the executable, and that which was first seen at its path; in hexadecimal digits.
+    pub(in crate::process) fn digests(&self) -> Option<(&str, Option<&str>)> {
+        #[cfg(target_os = "linux")]
+        return self
+            .of_executable
+            .digests()
+            .map(|known| (known.sha256.as_str(), known.baseline.as_deref()));
+        #[cfg(not(target_os = "linux"))]
+        return None;
+    }
 }
 
 /// What reading again has shown.

@@ -3,17 +3,19 @@
 //! It opens no file of its own, but to see whether the executable is still there.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use sysinfo::{Process, ProcessRefreshKind, UpdateKind};
 
 use super::{Details, REREAD_LOOKS, Reread, arguments};
+use crate::process::hashes::Hashes;
 use crate::process::look::timestamp_of_seconds;
 
 /// Reads details.
 pub(in crate::process) struct DetailsReader;
 
 impl DetailsReader {
-    pub(in crate::process) fn new() -> Self {
+    pub(in crate::process) fn new(_: Option<Arc<Hashes>>) -> Self {
         Self
     }
 

@@ -1,10 +1,9 @@
 //! Digests that are known, by the identity of what was read.
 //!
+//! Whoever writes files chooses most of an identity, hence the hash that nobody can choose collisions for.
 //! The invariant: at most [`CACHE_ENTRIES_MAX`], and the oldest goes first.
 
-use std::collections::VecDeque;
-
-use rustc_hash::FxHashMap;
+use std::collections::{HashMap, VecDeque};
 
 use super::read::{Identity, Sha256Digest};
 use crate::triggerable::{CACHE_ENTRIES_MAX, CacheStatistics};
@@ -12,7 +11,7 @@ use crate::triggerable::{CACHE_ENTRIES_MAX, CacheStatistics};
 /// Digests that are known.
 #[derive(Default)]
 pub(super) struct Cache {
-    digests: FxHashMap<Identity, Sha256Digest>,
+    digests: HashMap<Identity, Sha256Digest>,
     /// The identities, the oldest first.
     order: VecDeque<Identity>,
     hits: u64,

@@ -3,7 +3,7 @@
 //! It knows no path. The invariant: a file is looked at before it is opened for reading (a device can
 //! take being opened for a command), and what was read is the content of one identity or an error.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{ErrorKind, Read as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
@@ -62,6 +62,27 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
+    /// What a file's metadata says.
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            bytes: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// Whether nothing but names, owner and mode differs, of a file that can't be written to meanwhile: one
+    /// that is run.
+    pub(crate) fn has_content_of(&self, other: &Self) -> bool {
+        let other = Self {
+            changed: self.changed,
+            ..*other
+        };
+        *self == other
+    }
+
     /// Whether it changed last so long ago that another change would show in its times.
     pub(crate) fn is_settled(&self, now: SystemTime, after: Duration) -> bool {
         let (seconds, _) = self.changed;
@@ -96,13 +117,7 @@ impl Found {
             return Err(AnswerError::NotARegularFile);
         }
         Ok(Self {
-            identity: Identity {
-                device: metadata.dev(),
-                inode: metadata.ino(),
-                bytes: metadata.size(),
-                modified: (metadata.mtime(), metadata.mtime_nsec()),
-                changed: (metadata.ctime(), metadata.ctime_nsec()),
-            },
+            identity: Identity::of(&metadata),
             mode: metadata.mode(),
             user: metadata.uid(),
         })

@@ -3,7 +3,7 @@
 //! The texts come from whoever made the process. The invariant: what comes out has no control character
 //! and at most [`TEXT_CHARS_MAX`] characters of the listed, and says how much isn't in it.
 
-use rustc_hash::FxHashSet;
+use std::collections::HashSet;
 
 /// Characters of one entry of the evidence.
 const TEXT_CHARS_MAX: usize = 900;
@@ -47,7 +47,7 @@ fn shortened(text: &str, chars_max: usize) -> String {
 /// Different texts, in the order in which they came.
 #[derive(Default)]
 pub(super) struct Listing {
-    seen: FxHashSet<String>,
+    seen: HashSet<String>,
     told: String,
     told_chars: usize,
     count: usize,

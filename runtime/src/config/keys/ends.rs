@@ -37,6 +37,13 @@ pub(super) const SOURCES: &[Key] = &[
     )
     .only_for(&["process"]),
     Key::new(
+        "sources.<name>.hashes",
+        Takes::Switch,
+        Fallback::Value("true"),
+        "Whether rows have the SHA-256 of their executable, and the one first seen at its path. Each file is read once, at the lowest priority; until then there is none.",
+    )
+    .only_for(&["process"]),
+    Key::new(
         "sources.<name>.path",
         Takes::Path,
         Fallback::Required {

@@ -292,6 +292,8 @@ pub enum SourceSettings {
         /// How often it looks.
         #[serde(with = "duration_as_text")]
         interval: Duration,
+        /// Whether rows have digests of executables.
+        hashes: bool,
     },
     /// A recording.
     Replay {

@@ -56,6 +56,10 @@ pub(super) fn config_of(
 guests_memory_bytes_max = "{GUESTS_MEMORY}"
 [collector]
 batch_timeout = "10s"
+[sources.binary-hash]
+kind = "binary-hash"
+[sources.process-details]
+kind = "process-details"
 [slots.good-filter]
 module = "weir_hostile_filter.wasm"
 order = 2

@@ -37,6 +37,14 @@ pub(in super::super) const STAGES: &[Case] = &[
     )
     .amount(200)
     .limits("host_calls_batch_max = 100"),
+    case("look-absurd", Answer("hashed 1 of 11, told 0"), NoHarm),
+    case(
+        "look-often",
+        Fault(FaultReason::HostCalls, "limits.host_calls_batch_max"),
+        Limits(&[Limit::HostCalls], Harm::Answered),
+    )
+    .amount(200)
+    .limits("host_calls_batch_max = 100"),
     // The same transaction as that of `state-then-trap`, whose harm is shown there.
     case(
         "metrics-then-trap",
