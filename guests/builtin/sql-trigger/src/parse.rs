@@ -4,7 +4,7 @@
 //! token, so that the error has the place and says what would be right; and so that the parser never
 //! gets to the parts of it that guess. Whether columns and types fit is not looked at here.
 
-use sqlparser::ast::Expr;
+use sqlparser::ast::{BinaryOperator, Expr};
 use sqlparser::dialect::Dialect;
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
@@ -57,6 +57,49 @@ impl Dialect for Plain {
     fn is_identifier_part(&self, char: char) -> bool {
         char.is_alphanumeric() || char == '_'
     }
+
+    /// sqlparser takes ANY behind every operator for its own form of it, and that only behind
+    /// comparisons. Here it is a function, wherever it stands: `a OR any(b) = 'c'`.
+    fn parse_infix(
+        &self,
+        parser: &mut Parser<'_>,
+        left: &Expr,
+        precedence: u8,
+    ) -> Option<Result<Expr, ParserError>> {
+        let op = binary(&parser.peek_token_ref().token)?;
+        let is_any = |token: &Token| matches!(token, Token::Word(word) if word.keyword == Keyword::ANY);
+        if !is_any(&parser.peek_nth_token_ref(1).token) {
+            return None;
+        }
+        parser.advance_token();
+        let right = parser.parse_subexpr(precedence);
+        Some(right.map(|right| Expr::BinaryOp {
+            left: Box::new(left.clone()),
+            op,
+            right: Box::new(right),
+        }))
+    }
+}
+
+/// The operator between two expressions that a token is.
+fn binary(token: &Token) -> Option<BinaryOperator> {
+    Some(match token {
+        Token::Eq | Token::DoubleEq => BinaryOperator::Eq,
+        Token::Neq => BinaryOperator::NotEq,
+        Token::Lt => BinaryOperator::Lt,
+        Token::LtEq => BinaryOperator::LtEq,
+        Token::Gt => BinaryOperator::Gt,
+        Token::GtEq => BinaryOperator::GtEq,
+        Token::Plus => BinaryOperator::Plus,
+        Token::Minus => BinaryOperator::Minus,
+        Token::Mul => BinaryOperator::Multiply,
+        Token::Div => BinaryOperator::Divide,
+        Token::Mod => BinaryOperator::Modulo,
+        Token::StringConcat => BinaryOperator::StringConcat,
+        Token::Word(word) if word.keyword == Keyword::AND => BinaryOperator::And,
+        Token::Word(word) if word.keyword == Keyword::OR => BinaryOperator::Or,
+        _ => return None,
+    })
 }
 
 /// The expression that a text is.
@@ -218,22 +261,7 @@ fn is_operator(token: &Token) -> bool {
                 | Keyword::ILIKE
                 | Keyword::WHEN
         ),
-        token => matches!(
-            token,
-            Token::Eq
-                | Token::DoubleEq
-                | Token::Neq
-                | Token::Lt
-                | Token::Gt
-                | Token::LtEq
-                | Token::GtEq
-                | Token::Plus
-                | Token::Minus
-                | Token::Mul
-                | Token::Div
-                | Token::Mod
-                | Token::StringConcat
-        ),
+        token => binary(token).is_some(),
     }
 }
 
