@@ -19,6 +19,8 @@ const TEXT_BYTES_MAX: usize = 16 * 1024;
 const OPERATORS_MAX: usize = 400;
 /// Parentheses within each other, CASE too.
 const NESTED_MAX: usize = 24;
+/// Signs and NOT, one behind the other.
+const PREFIXES_MAX: usize = 8;
 /// Levels that the parser goes down: some for each parenthesis and each prefix.
 const PARSER_DEPTH_MAX: usize = 64;
 
@@ -58,6 +60,11 @@ impl Dialect for Plain {
         char.is_alphanumeric() || char == '_'
     }
 
+    /// So that the error about it is ours.
+    fn supports_in_empty_list(&self) -> bool {
+        true
+    }
+
     /// sqlparser takes ANY behind every operator for its own form of it, and that only behind
     /// comparisons. Here it is a function, wherever it stands: `a OR any(b) = 'c'`.
     fn parse_infix(
@@ -67,7 +74,8 @@ impl Dialect for Plain {
         precedence: u8,
     ) -> Option<Result<Expr, ParserError>> {
         let op = binary(&parser.peek_token_ref().token)?;
-        let is_any = |token: &Token| matches!(token, Token::Word(word) if word.keyword == Keyword::ANY);
+        let is_any =
+            |token: &Token| matches!(token, Token::Word(word) if word.keyword == Keyword::ANY);
         if !is_any(&parser.peek_nth_token_ref(1).token) {
             return None;
         }
@@ -188,6 +196,7 @@ fn location(place: &str) -> Option<Location> {
 fn look_over(tokens: &[TokenWithSpan], end: Location) -> Checked<()> {
     let mut open = Vec::new();
     let mut operators = 0_usize;
+    let mut prefixes = 0_usize;
     let mut tokens = tokens
         .iter()
         .filter(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF))
@@ -204,6 +213,15 @@ fn look_over(tokens: &[TokenWithSpan], end: Location) -> Checked<()> {
             let text = format!(
                 "more than {OPERATORS_MAX} operators; make several conditions of it, or use IN"
             );
+            return Err(Problem::at(at, text));
+        }
+        prefixes = if is_prefix(&token.token) {
+            prefixes + 1
+        } else {
+            0
+        };
+        if prefixes > PREFIXES_MAX {
+            let text = format!("more than {PREFIXES_MAX} of NOT, - and + in a row");
             return Err(Problem::at(at, text));
         }
         match &token.token {
@@ -229,7 +247,7 @@ fn look_over(tokens: &[TokenWithSpan], end: Location) -> Checked<()> {
             token => look_at(token, at)?,
         }
         if open.len() > NESTED_MAX {
-            let text = format!("more than {NESTED_MAX} parentheses within each other");
+            let text = format!("more than {NESTED_MAX} within each other, parentheses and CASE");
             return Err(Problem::at(at, text));
         }
     }
@@ -245,6 +263,13 @@ fn look_over(tokens: &[TokenWithSpan], end: Location) -> Checked<()> {
             ))
         }
         None => Ok(()),
+    }
+}
+
+fn is_prefix(token: &Token) -> bool {
+    match token {
+        Token::Word(word) => word.keyword == Keyword::NOT,
+        token => matches!(token, Token::Minus | Token::Plus),
     }
 }
 

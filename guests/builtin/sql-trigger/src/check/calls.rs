@@ -62,7 +62,11 @@ impl Checker<'_> {
             .collect::<Checked<Vec<_>>>()?;
         let (wanted, usage) = functions::usage(&name);
         if !wanted.contains(&args.len()) {
-            let text = format!("{name} has {} arguments here; write {usage}", args.len());
+            let plural = if args.len() == 1 { "" } else { "s" };
+            let text = format!(
+                "{name} has {} argument{plural} here; write {usage}",
+                args.len()
+            );
             return Err(Problem::at(at, text));
         }
         self.called(Call { name, at, args })
@@ -152,7 +156,7 @@ impl Checker<'_> {
                 (one, other) if one.is_number() && other.is_number() => Type::Float,
                 (one, other) => {
                     let text = format!(
-                        "`{}` is {}, and what stands before it {}: all values of {what} are of one type",
+                        "`{}` is {}, and what stands before it is {}: all values of {what} are of one type",
                         quoted(&arg.text),
                         other.words(),
                         one.words()

@@ -48,15 +48,56 @@ const BOOL_COLUMNS: [&str; 3] = ["accessible", "executable_deleted", "file_exist
 const SIGNS: [&str; 6] = ["=", "<>", "<", "<=", ">", ">="];
 /// What SQLite reads as the same floats; a test looks.
 pub(super) const LITERAL_FLOATS: [&str; 14] = [
-    "0.0", "0.5", "1.5", "50.0", "99.0", "0.1", "7.0", "1e3", "1e18", "9007199254740992.0",
-    "9223372036854775808.0", "4294967295.0", "1e300", "2147483647.5",
+    "0.0",
+    "0.5",
+    "1.5",
+    "50.0",
+    "99.0",
+    "0.1",
+    "7.0",
+    "1e3",
+    "1e18",
+    "9007199254740992.0",
+    "9223372036854775808.0",
+    "4294967295.0",
+    "1e300",
+    "2147483647.5",
 ];
 const LITERAL_INTEGERS: [i64; 14] = [
-    0, 1, 2, 7, 50, 99, 1_000, 65_535, 2_147_483_647, 4_294_967_295, 9_007_199_254_740_993,
-    i64::MAX, i64::MAX - 1, 4_611_686_018_427_387_904,
+    0,
+    1,
+    2,
+    7,
+    50,
+    99,
+    1_000,
+    65_535,
+    2_147_483_647,
+    4_294_967_295,
+    9_007_199_254_740_993,
+    i64::MAX,
+    i64::MAX - 1,
+    4_611_686_018_427_387_904,
 ];
 const TEXTS: [&str; 18] = [
-    "", "a", "A", "b", "ab", "aB", "é", "É", "日本", "%", "_", "a%b", "a_b", "/usr/bin/x", "/tmp/", "x/y/", "'", "\\",
+    "",
+    "a",
+    "A",
+    "b",
+    "ab",
+    "aB",
+    "é",
+    "É",
+    "日本",
+    "%",
+    "_",
+    "a%b",
+    "a_b",
+    "/usr/bin/x",
+    "/tmp/",
+    "x/y/",
+    "'",
+    "\\",
 ];
 const LETTERS: [&str; 10] = ["a", "b", "A", "é", "É", "日", "%", "_", "/", "\\"];
 
@@ -68,7 +109,9 @@ fn a_text(random: &mut Random) -> String {
     if random.below(2) == 0 {
         return pick(random, &TEXTS).to_owned();
     }
-    (0..random.below(6)).map(|_| pick(random, &LETTERS)).collect()
+    (0..random.below(6))
+        .map(|_| pick(random, &LETTERS))
+        .collect()
 }
 
 fn an_integer(random: &mut Random) -> i64 {
@@ -82,7 +125,18 @@ fn an_integer(random: &mut Random) -> i64 {
 fn a_float(random: &mut Random) -> f64 {
     match random.below(6) {
         0 => f64::from_bits(random.next()),
-        1 => pick(random, &[f64::INFINITY, f64::NEG_INFINITY, f64::NAN, -0.0, f64::MIN_POSITIVE, f64::MAX, 5e-324]),
+        1 => pick(
+            random,
+            &[
+                f64::INFINITY,
+                f64::NEG_INFINITY,
+                f64::NAN,
+                -0.0,
+                f64::MIN_POSITIVE,
+                f64::MAX,
+                5e-324,
+            ],
+        ),
         _ => pick(random, &LITERAL_FLOATS).parse().unwrap(),
     }
 }
@@ -96,7 +150,11 @@ pub(super) fn rows(random: &mut Random, count: usize) -> Vec<Row> {
     let within = |low: i64, high: i64| {
         move |random: &mut Random| {
             let value = an_integer(random);
-            let value = if (low..=high).contains(&value) { value } else { pick(random, &[low, high, low + 1]) };
+            let value = if (low..=high).contains(&value) {
+                value
+            } else {
+                pick(random, &[low, high, low + 1])
+            };
             Cell::Integer(value.into())
         }
     };
@@ -104,20 +162,32 @@ pub(super) fn rows(random: &mut Random, count: usize) -> Vec<Row> {
         let mut row: Row = vec![
             ("pid", within(0, u32::MAX.into())(random)),
             ("ppid", some(random, &within(0, u32::MAX.into()))),
-            ("exit_code", some(random, &within(i32::MIN.into(), i32::MAX.into()))),
+            (
+                "exit_code",
+                some(random, &within(i32::MIN.into(), i32::MAX.into())),
+            ),
             ("sequence", within(0, i64::MAX)(random)),
             ("memory_bytes", some(random, &within(0, i64::MAX))),
-            ("cpu_usage", some(random, &|random| Cell::Float(a_float(random)))),
+            (
+                "cpu_usage",
+                some(random, &|random| Cell::Float(a_float(random))),
+            ),
             ("timestamp", Cell::Time(an_integer(random))),
-            ("command_line", some(random, &|random| {
-                Cell::Texts((0..random.below(4)).map(|_| a_text(random)).collect())
-            })),
+            (
+                "command_line",
+                some(random, &|random| {
+                    Cell::Texts((0..random.below(4)).map(|_| a_text(random)).collect())
+                }),
+            ),
         ];
         for column in TEXT_COLUMNS {
             row.push((column, some(random, &|random| Cell::Text(a_text(random)))));
         }
         for column in BOOL_COLUMNS {
-            row.push((column, some(random, &|random| Cell::Bool(random.below(2) == 0))));
+            row.push((
+                column,
+                some(random, &|random| Cell::Bool(random.below(2) == 0)),
+            ));
         }
         row
     });
@@ -178,20 +248,39 @@ impl<'a> Generator<'a> {
                     let word = ["AND", "OR"][this.below(2)];
                     let not = this.not();
                     let next = this.truth();
-                    let next = if not.is_empty() { next } else { next.in_parentheses() };
+                    let next = if not.is_empty() {
+                        next
+                    } else {
+                        next.in_parentheses()
+                    };
                     joined = Pair::of(&format!("{{}} {word} {not}{{}}"), &[&joined, &next]);
                 }
-                if this.below(2) == 0 { joined.in_parentheses() } else { joined }
+                if this.below(2) == 0 {
+                    joined.in_parentheses()
+                } else {
+                    joined
+                }
             }),
             4 => self.deeper(|this| {
                 let inner = this.truth();
                 let not = this.not();
-                let (one, other) = [("TRUE", "TRUE"), ("FALSE", "FALSE"), ("UNKNOWN", "NULL"), ("NULL", "NULL")][this.below(4)];
-                Pair(format!("({}) IS {not}{one}", inner.0), format!("({}) IS {not}{other}", inner.1))
+                let (one, other) = [
+                    ("TRUE", "TRUE"),
+                    ("FALSE", "FALSE"),
+                    ("UNKNOWN", "NULL"),
+                    ("NULL", "NULL"),
+                ][this.below(4)];
+                Pair(
+                    format!("({}) IS {not}{one}", inner.0),
+                    format!("({}) IS {not}{other}", inner.1),
+                )
             }),
             5 => self.deeper(|this| {
                 let (when, then, other) = (this.truth(), this.truth(), this.truth());
-                Pair::of("(CASE WHEN {} THEN {} ELSE {} END)", &[&when, &then, &other])
+                Pair::of(
+                    "(CASE WHEN {} THEN {} ELSE {} END)",
+                    &[&when, &then, &other],
+                )
             }),
             _ => self.atom(),
         }
@@ -206,8 +295,12 @@ impl<'a> Generator<'a> {
                 Pair::of(&format!("{{}} {sign} {{}}"), &[&left, &right])
             }
             4 => {
-                let (value, low, high, not) = (self.number(), self.number(), self.number(), self.not());
-                Pair::of(&format!("{{}} {not}BETWEEN {{}} AND {{}}"), &[&value, &low, &high])
+                let (value, low, high, not) =
+                    (self.number(), self.number(), self.number(), self.not());
+                Pair::of(
+                    &format!("{{}} {not}BETWEEN {{}} AND {{}}"),
+                    &[&value, &low, &high],
+                )
             }
             5 => {
                 let (value, not) = (self.number(), self.not());
@@ -225,7 +318,11 @@ impl<'a> Generator<'a> {
             }
             9 | 10 => self.like(),
             11 => {
-                let value = if self.below(2) == 0 { self.text() } else { self.number() };
+                let value = if self.below(2) == 0 {
+                    self.text()
+                } else {
+                    self.number()
+                };
                 let not = self.not();
                 Pair::of(&format!("{{}} IS {not}NULL"), &[&value])
             }
@@ -235,7 +332,10 @@ impl<'a> Generator<'a> {
                     _ => (self.number(), self.number()),
                 };
                 let not = self.not();
-                Pair::of(&format!("({{}}) IS {not}DISTINCT FROM ({{}})"), &[&one, &other])
+                Pair::of(
+                    &format!("({{}}) IS {not}DISTINCT FROM ({{}})"),
+                    &[&one, &other],
+                )
             }
             13 => {
                 let column = Pair::same(pick(self.random, &BOOL_COLUMNS));
@@ -254,7 +354,11 @@ impl<'a> Generator<'a> {
     fn items(&mut self, item: fn(&mut Self) -> Pair) -> Pair {
         let mut items = item(self);
         for _ in 0..self.below(5) {
-            let next = if self.below(8) == 0 { Pair::same("NULL") } else { item(self) };
+            let next = if self.below(8) == 0 {
+                Pair::same("NULL")
+            } else {
+                item(self)
+            };
             items = Pair::of("{}, {}", &[&items, &next]);
         }
         items
@@ -262,7 +366,9 @@ impl<'a> Generator<'a> {
 
     fn like(&mut self) -> Pair {
         let (value, not) = (self.text(), self.not());
-        let mut pattern: String = (0..self.below(6)).map(|_| pick(self.random, &LETTERS)).collect();
+        let mut pattern: String = (0..self.below(6))
+            .map(|_| pick(self.random, &LETTERS))
+            .collect();
         let folded = self.below(2) == 0;
         let mut escape = "";
         if self.below(3) == 0 && !pattern.is_empty() {
@@ -284,23 +390,37 @@ impl<'a> Generator<'a> {
         let (text, part) = (self.text(), self.text());
         let (Pair(t, theirs), Pair(p, wanted)) = (&text, &part);
         match self.below(4) {
-            0 => Pair(format!("starts_with({t}, {p})"), format!("substr({theirs}, 1, length({wanted})) = {wanted}")),
+            0 => Pair(
+                format!("starts_with({t}, {p})"),
+                format!("substr({theirs}, 1, length({wanted})) = {wanted}"),
+            ),
             1 => Pair(
                 format!("ends_with({t}, {p})"),
-                format!("(CASE WHEN length({theirs}) < length({wanted}) THEN 0 ELSE substr({theirs}, length({theirs}) - length({wanted}) + 1) = {wanted} END)"),
+                format!(
+                    "(CASE WHEN length({theirs}) < length({wanted}) THEN 0 ELSE substr({theirs}, length({theirs}) - length({wanted}) + 1) = {wanted} END)"
+                ),
             ),
-            2 => Pair(format!("contains({t}, {p})"), format!("instr({theirs}, {wanted}) > 0")),
+            2 => Pair(
+                format!("contains({t}, {p})"),
+                format!("instr({theirs}, {wanted}) > 0"),
+            ),
             _ => {
                 // Of letters that mean themselves.
-                let word: String = (0..1 + self.below(3)).map(|_| pick(self.random, &["a", "b", "é", "/"])).collect();
+                let word: String = (0..1 + self.below(3))
+                    .map(|_| pick(self.random, &["a", "b", "é", "/"]))
+                    .collect();
                 let (regex, like) = [
                     (format!("{word}"), format!("%{word}%")),
                     (format!("^{word}"), format!("{word}%")),
                     (format!("{word}$"), format!("%{word}")),
                     (format!("^a.*{word}$"), format!("a%{word}")),
                     (format!("{word}.+b"), format!("%{word}_%b%")),
-                ][self.below(5)].clone();
-                Pair(format!("regexp_like({t}, '{regex}', 's')"), format!("{theirs} LIKE '{like}'"))
+                ][self.below(5)]
+                .clone();
+                Pair(
+                    format!("regexp_like({t}, '{regex}', 's')"),
+                    format!("{theirs} LIKE '{like}'"),
+                )
             }
         }
     }
@@ -311,21 +431,38 @@ impl<'a> Generator<'a> {
         let Pair(ours, theirs) = match self.below(5) {
             0 => {
                 let sign = pick(self.random, &SIGNS);
-                Pair(format!("{} {sign} ANY(command_line)", other.0), format!("{} {sign} element", other.1))
+                Pair(
+                    format!("{} {sign} ANY(command_line)", other.0),
+                    format!("{} {sign} element", other.1),
+                )
             }
             1 => {
-                let pattern: String = (0..self.below(4)).map(|_| pick(self.random, &LETTERS)).collect();
-                Pair(format!("any(command_line) {not}LIKE '{pattern}'"), format!("element {not}LIKE '{pattern}'"))
+                let pattern: String = (0..self.below(4))
+                    .map(|_| pick(self.random, &LETTERS))
+                    .collect();
+                Pair(
+                    format!("any(command_line) {not}LIKE '{pattern}'"),
+                    format!("element {not}LIKE '{pattern}'"),
+                )
             }
             2 => {
                 let items = self.items(Self::text);
-                Pair(format!("any(command_line) {not}IN ({})", items.0), format!("element {not}IN ({})", items.1))
+                Pair(
+                    format!("any(command_line) {not}IN ({})", items.0),
+                    format!("element {not}IN ({})", items.1),
+                )
             }
             3 => {
                 let length = self.below(4);
-                Pair(format!("length(lower(any(command_line))) > {length}"), format!("length(element) > {length}"))
+                Pair(
+                    format!("length(lower(any(command_line))) > {length}"),
+                    format!("length(element) > {length}"),
+                )
             }
-            _ => Pair(format!("any(command_line) || 'x' BETWEEN 'a' AND {}", other.0), format!("element || 'x' BETWEEN 'a' AND {}", other.1)),
+            _ => Pair(
+                format!("any(command_line) || 'x' BETWEEN 'a' AND {}", other.0),
+                format!("element || 'x' BETWEEN 'a' AND {}", other.1),
+            ),
         };
         // True of one: true. Else unknown where it is unknown of one.
         let theirs = format!(
@@ -392,13 +529,19 @@ impl<'a> Generator<'a> {
                     // What is left without all that is no slash, taken off the front.
                     _ => {
                         let x = &text.1;
-                        Pair(format!("basename({})", text.0), format!("substr({x}, length(rtrim({x}, replace({x}, '/', ''))) + 1)"))
+                        Pair(
+                            format!("basename({})", text.0),
+                            format!("substr({x}, length(rtrim({x}, replace({x}, '/', ''))) + 1)"),
+                        )
                     }
                 }
             }),
             8 => self.deeper(|this| {
                 let (one, other) = (this.text(), this.text());
-                Pair::of(["coalesce({}, {})", "({} || {})"][this.below(2)], &[&one, &other])
+                Pair::of(
+                    ["coalesce({}, {})", "({} || {})"][this.below(2)],
+                    &[&one, &other],
+                )
             }),
             _ => self.deeper(|this| {
                 let (when, one, other) = (this.atom(), this.text(), this.text());
