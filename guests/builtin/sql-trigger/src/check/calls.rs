@@ -114,8 +114,8 @@ impl Checker<'_> {
                 let node = self.plan.add(node);
                 Ok(self.value(node, ty, arg.list, at, text, parts))
             }
-            "regexp_like" => self.regexp_like(args, at, text, parts),
-            "cidr_contains" => self.cidr_contains(args, at, text, parts),
+            "regexp_like" => self.regexp_like(&args, at, text, parts),
+            "cidr_contains" => self.cidr_contains(&args, at, text, parts),
             _ => self.within(&name, args, at, text, parts),
         }
     }
@@ -216,7 +216,7 @@ impl Checker<'_> {
 
     fn regexp_like(
         &mut self,
-        args: Vec<Typed>,
+        args: &[Typed],
         at: Location,
         text: String,
         parts: Vec<usize>,
@@ -282,12 +282,12 @@ impl Checker<'_> {
 
     fn cidr_contains(
         &mut self,
-        args: Vec<Typed>,
+        args: &[Typed],
         at: Location,
         text: String,
         parts: Vec<usize>,
     ) -> Checked<Typed> {
-        let [network, address] = args.as_slice() else {
+        let [network, address] = args else {
             return Err(Problem::at(at, functions::usage("cidr_contains").1));
         };
         let Some(Constant::Text(constant)) = &network.constant else {

@@ -410,7 +410,7 @@ impl<'a> Generator<'a> {
                     .map(|_| pick(self.random, &["a", "b", "é", "/"]))
                     .collect();
                 let (regex, like) = [
-                    (format!("{word}"), format!("%{word}%")),
+                    (word.clone(), format!("%{word}%")),
                     (format!("^{word}"), format!("{word}%")),
                     (format!("{word}$"), format!("%{word}")),
                     (format!("^a.*{word}$"), format!("a%{word}")),
