@@ -114,10 +114,10 @@ impl Conditions {
             match compile(one, is_again, &mut kinds, &mut shared) {
                 Ok(condition) => all.push(condition),
                 Err((key, error)) if one.name.is_empty() => {
-                    errors.push(format!("trigger[{place}].{key}: {error}"))
+                    errors.push(format!("trigger[{place}].{key}: {error}"));
                 }
                 Err((key, error)) => {
-                    errors.push(format!("trigger.{}.{key}: {error}", quoted(&one.name)))
+                    errors.push(format!("trigger.{}.{key}: {error}", quoted(&one.name)));
                 }
             }
         }

@@ -4,7 +4,7 @@
 //! token, so that the error has the place and says what would be right; and so that the parser never
 //! gets to the parts of it that guess. Whether columns and types fit is not looked at here.
 
-use sqlparser::ast::Expr;
+use sqlparser::ast::{BinaryOperator, Expr};
 use sqlparser::dialect::Dialect;
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
@@ -19,6 +19,8 @@ const TEXT_BYTES_MAX: usize = 16 * 1024;
 const OPERATORS_MAX: usize = 400;
 /// Parentheses within each other, CASE too.
 const NESTED_MAX: usize = 24;
+/// Signs and NOT, one behind the other.
+const PREFIXES_MAX: usize = 8;
 /// Levels that the parser goes down: some for each parenthesis and each prefix.
 const PARSER_DEPTH_MAX: usize = 64;
 
@@ -57,6 +59,55 @@ impl Dialect for Plain {
     fn is_identifier_part(&self, char: char) -> bool {
         char.is_alphanumeric() || char == '_'
     }
+
+    /// So that the error about it is ours.
+    fn supports_in_empty_list(&self) -> bool {
+        true
+    }
+
+    /// sqlparser takes ANY behind every operator for its own form of it, and that only behind
+    /// comparisons. Here it is a function, wherever it stands: `a OR any(b) = 'c'`.
+    fn parse_infix(
+        &self,
+        parser: &mut Parser<'_>,
+        left: &Expr,
+        precedence: u8,
+    ) -> Option<Result<Expr, ParserError>> {
+        let op = binary(&parser.peek_token_ref().token)?;
+        let is_any =
+            |token: &Token| matches!(token, Token::Word(word) if word.keyword == Keyword::ANY);
+        if !is_any(&parser.peek_nth_token_ref(1).token) {
+            return None;
+        }
+        parser.advance_token();
+        let right = parser.parse_subexpr(precedence);
+        Some(right.map(|right| Expr::BinaryOp {
+            left: Box::new(left.clone()),
+            op,
+            right: Box::new(right),
+        }))
+    }
+}
+
+/// The operator between two expressions that a token is.
+fn binary(token: &Token) -> Option<BinaryOperator> {
+    Some(match token {
+        Token::Eq | Token::DoubleEq => BinaryOperator::Eq,
+        Token::Neq => BinaryOperator::NotEq,
+        Token::Lt => BinaryOperator::Lt,
+        Token::LtEq => BinaryOperator::LtEq,
+        Token::Gt => BinaryOperator::Gt,
+        Token::GtEq => BinaryOperator::GtEq,
+        Token::Plus => BinaryOperator::Plus,
+        Token::Minus => BinaryOperator::Minus,
+        Token::Mul => BinaryOperator::Multiply,
+        Token::Div => BinaryOperator::Divide,
+        Token::Mod => BinaryOperator::Modulo,
+        Token::StringConcat => BinaryOperator::StringConcat,
+        Token::Word(word) if word.keyword == Keyword::AND => BinaryOperator::And,
+        Token::Word(word) if word.keyword == Keyword::OR => BinaryOperator::Or,
+        _ => return None,
+    })
 }
 
 /// The expression that a text is.
@@ -167,6 +218,7 @@ fn location(place: &str) -> Option<Location> {
 fn look_over(tokens: &[TokenWithSpan], end: Location) -> Checked<()> {
     let mut open = Vec::new();
     let mut operators = 0_usize;
+    let mut prefixes = 0_usize;
     let mut tokens = tokens
         .iter()
         .filter(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF))
@@ -183,6 +235,15 @@ fn look_over(tokens: &[TokenWithSpan], end: Location) -> Checked<()> {
             let text = format!(
                 "more than {OPERATORS_MAX} operators; make several conditions of it, or use IN"
             );
+            return Err(Problem::at(at, text));
+        }
+        prefixes = if is_prefix(&token.token) {
+            prefixes + 1
+        } else {
+            0
+        };
+        if prefixes > PREFIXES_MAX {
+            let text = format!("more than {PREFIXES_MAX} of NOT, - and + in a row");
             return Err(Problem::at(at, text));
         }
         match &token.token {
@@ -208,7 +269,7 @@ fn look_over(tokens: &[TokenWithSpan], end: Location) -> Checked<()> {
             token => look_at(token, at)?,
         }
         if open.len() > NESTED_MAX {
-            let text = format!("more than {NESTED_MAX} parentheses within each other");
+            let text = format!("more than {NESTED_MAX} within each other, parentheses and CASE");
             return Err(Problem::at(at, text));
         }
     }
@@ -227,6 +288,13 @@ fn look_over(tokens: &[TokenWithSpan], end: Location) -> Checked<()> {
     }
 }
 
+fn is_prefix(token: &Token) -> bool {
+    match token {
+        Token::Word(word) => word.keyword == Keyword::NOT,
+        token => matches!(token, Token::Minus | Token::Plus),
+    }
+}
+
 fn is_operator(token: &Token) -> bool {
     match token {
         Token::Word(word) => matches!(
@@ -240,22 +308,7 @@ fn is_operator(token: &Token) -> bool {
                 | Keyword::ILIKE
                 | Keyword::WHEN
         ),
-        token => matches!(
-            token,
-            Token::Eq
-                | Token::DoubleEq
-                | Token::Neq
-                | Token::Lt
-                | Token::Gt
-                | Token::LtEq
-                | Token::GtEq
-                | Token::Plus
-                | Token::Minus
-                | Token::Mul
-                | Token::Div
-                | Token::Mod
-                | Token::StringConcat
-        ),
+        token => binary(token).is_some(),
     }
 }
 

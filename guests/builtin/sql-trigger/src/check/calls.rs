@@ -62,7 +62,11 @@ impl Checker<'_> {
             .collect::<Checked<Vec<_>>>()?;
         let (wanted, usage) = functions::usage(&name);
         if !wanted.contains(&args.len()) {
-            let text = format!("{name} has {} arguments here; write {usage}", args.len());
+            let plural = if args.len() == 1 { "" } else { "s" };
+            let text = format!(
+                "{name} has {} argument{plural} here; write {usage}",
+                args.len()
+            );
             return Err(Problem::at(at, text));
         }
         self.called(Call { name, at, args })
@@ -110,8 +114,8 @@ impl Checker<'_> {
                 let node = self.plan.add(node);
                 Ok(self.value(node, ty, arg.list, at, text, parts))
             }
-            "regexp_like" => self.regexp_like(args, at, text, parts),
-            "cidr_contains" => self.cidr_contains(args, at, text, parts),
+            "regexp_like" => self.regexp_like(&args, at, text, parts),
+            "cidr_contains" => self.cidr_contains(&args, at, text, parts),
             _ => self.within(&name, args, at, text, parts),
         }
     }
@@ -152,7 +156,7 @@ impl Checker<'_> {
                 (one, other) if one.is_number() && other.is_number() => Type::Float,
                 (one, other) => {
                     let text = format!(
-                        "`{}` is {}, and what stands before it {}: all values of {what} are of one type",
+                        "`{}` is {}, and what stands before it is {}: all values of {what} are of one type",
                         quoted(&arg.text),
                         other.words(),
                         one.words()
@@ -212,7 +216,7 @@ impl Checker<'_> {
 
     fn regexp_like(
         &mut self,
-        args: Vec<Typed>,
+        args: &[Typed],
         at: Location,
         text: String,
         parts: Vec<usize>,
@@ -278,12 +282,12 @@ impl Checker<'_> {
 
     fn cidr_contains(
         &mut self,
-        args: Vec<Typed>,
+        args: &[Typed],
         at: Location,
         text: String,
         parts: Vec<usize>,
     ) -> Checked<Typed> {
-        let [network, address] = args.as_slice() else {
+        let [network, address] = args else {
             return Err(Problem::at(at, functions::usage("cidr_contains").1));
         };
         let Some(Constant::Text(constant)) = &network.constant else {

@@ -105,7 +105,7 @@ impl Evaluation<'_> {
                 (Shape::Number, Cell::Fault) => numbers.push(Number::Fault),
                 (Shape::Number, _) => numbers.push(Number::Null),
                 (Shape::Text, Cell::Text(text)) if self.budget.text_bytes >= bytes => {
-                    texts.push(Some(text))
+                    texts.push(Some(text));
                 }
                 (Shape::Text, Cell::Text(_)) => {
                     faults.add(row, Reason::Memory);

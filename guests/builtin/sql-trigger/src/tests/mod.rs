@@ -29,6 +29,5 @@ mod fuzz;
 mod memory;
 mod refusals;
 mod sharing;
-mod speed;
 mod thresholds;
 mod verdicts;
