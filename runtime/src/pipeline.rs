@@ -113,6 +113,8 @@ struct Wiring<'a> {
     manager: Arc<TriggerManager>,
     offers: Offers,
     workers: Workers,
+    /// What the guests of trigger slots want.
+    rules: Vec<(String, Wants)>,
     slots: BTreeMap<String, Arc<dyn SlotHandle>>,
     filters: Vec<(u32, String, Slot<FilterDuty>)>,
     shared: guests::Shared,
@@ -159,6 +161,7 @@ impl Pipeline {
             manager: Arc::clone(&manager),
             offers: Offers::default(),
             workers: Workers::new(),
+            rules: Vec::new(),
             slots: BTreeMap::new(),
             filters: Vec::new(),
             shared: guests::Shared::new(config),
@@ -403,6 +406,7 @@ impl Wiring<'_> {
                 Arc::new(Slot::start(options, duty, opening).map_err(thread)?)
             }
             World::Trigger => {
+                self.rules.push((name.clone(), wants.clone()));
                 let subscribed = self.bus.subscribe(
                     SubscriptionOptions::new(format!("slot:{name}"))
                         .patterns(patterns(&wants))
@@ -458,9 +462,13 @@ impl Wiring<'_> {
 
     /// What works requests off, once all who work are there.
     fn chains(&mut self) -> Result<Runner, StartError> {
+        let plans = Plans::new(self.config, &self.offers)?;
+        for (slot, wants) in &self.rules {
+            plans.rules_fit(slot, wants)?;
+        }
         let runner = Runner::start(RunnerParts {
             settings: self.config.chains.clone(),
-            plans: Plans::new(self.config, &self.offers)?,
+            plans,
             workers: std::mem::take(&mut self.workers),
             requests: Arc::clone(&self.manager) as Arc<dyn Requests>,
             bus: Arc::clone(&self.bus),

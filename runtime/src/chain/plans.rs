@@ -10,6 +10,7 @@ use weir_bus::Kind;
 
 use super::plan::{Plan, PlanError, STAGES_MAX, StageSettings, WorkerName};
 use crate::config::{ChainSettings, Config};
+use crate::sandbox::Wants;
 use crate::trigger::Request;
 
 /// Why a config's chains can't be worked by.
@@ -29,6 +30,18 @@ pub enum PlansError {
         stage: String,
         /// Who should do it.
         worker: WorkerName,
+    },
+    /// A guest's rule asks somebody who isn't there.
+    #[error(
+        "slots.{slot}: its rule `{rule}` is for `{target}`, and no chain and no source that answers requests is called so; add one, or let the guest name another"
+    )]
+    NoTarget {
+        /// The slot.
+        slot: String,
+        /// The rule.
+        rule: String,
+        /// Whom it asks.
+        target: String,
     },
 }
 
@@ -104,6 +117,24 @@ impl Plans {
             sources,
             routes,
             timeout,
+        })
+    }
+
+    /// Whether everybody is there whom the rules of a slot's guest ask.
+    ///
+    /// # Errors
+    /// The first rule that asks somebody else.
+    pub fn rules_fit(&self, slot: &str, wants: &Wants) -> Result<(), PlansError> {
+        let asks_nobody = wants
+            .rules
+            .iter()
+            .find(|rule| !self.has_target(&rule.target));
+        asks_nobody.map_or(Ok(()), |rule| {
+            Err(PlansError::NoTarget {
+                slot: slot.to_owned(),
+                rule: rule.name.clone(),
+                target: rule.target.clone(),
+            })
         })
     }
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use super::{Failure, Global, guests, logs};
 use crate::chain::plans::{Offers, Plans};
 use crate::sandbox::World;
+use crate::sources::triggerables;
 
 pub(super) fn check(global: &Global) -> Result<ExitCode, Failure> {
     let loaded = global.load()?;
@@ -30,14 +31,40 @@ pub(super) fn check(global: &Global) -> Result<ExitCode, Failure> {
         slots: stages
             .map(|(slot, guest)| (slot.clone(), guest.wants.kinds.clone()))
             .collect(),
-        ..Offers::default()
+        sources: triggerables(&loaded.config.sources).into_keys().collect(),
     };
-    Plans::new(&loaded.config, &offers).map_err(|error| Failure::Usage(error.to_string()))?;
-    println!(
+    let plans = Plans::new(&loaded.config, &offers);
+    let plans = plans.map_err(|error| Failure::Usage(error.to_string()))?;
+    for (slot, guest) in &prepared {
+        let fit = plans.rules_fit(slot, &guest.wants);
+        fit.map_err(|error| Failure::Usage(error.to_string()))?;
+    }
+    for (name, trigger) in &loaded.config.trigger {
+        let to = match trigger.target.as_str() {
+            "" => "the stages",
+            target => target,
+        };
+        println!(
+            "trigger.{name}: {} events, {}, to {to}",
+            trigger.kind, trigger.priority
+        );
+    }
+    let config = &loaded.config;
+    let mut line = format!(
         "the config is in order: {} sources, {} slots, {} sinks",
-        loaded.config.sources.len(),
-        loaded.config.slots.len(),
-        loaded.config.sinks.len()
+        config.sources.len(),
+        config.slots.len(),
+        config.sinks.len()
     );
+    for (count, what) in [
+        (config.trigger.len(), "triggers"),
+        (config.exception.len(), "exceptions"),
+        (config.chain.len(), "chains"),
+    ] {
+        if count > 0 {
+            line.push_str(&format!(", {count} {what}"));
+        }
+    }
+    println!("{line}");
     Ok(ExitCode::SUCCESS)
 }

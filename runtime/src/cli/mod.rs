@@ -7,6 +7,7 @@ mod chains;
 mod check;
 mod client;
 mod config;
+mod explain;
 mod guest;
 mod guests;
 mod logs;
@@ -123,6 +124,8 @@ enum Verb {
     Tap(tap::TapArguments),
     /// Publishes rows: lines of JSON from a file or stdin.
     Pub(publish::PubArguments),
+    /// Says why the conditions fire on an event, or don't, and what became of it.
+    Explain(explain::ExplainArguments),
     /// Asks the daemon something, and prints its answer.
     Request(request::RequestArguments),
     /// Shows what is at work, what it did, and what is wrong.
@@ -197,6 +200,7 @@ fn done(global: &Global, verb: &Verb) -> Result<ExitCode, Failure> {
         Verb::Release(arguments) => release::release(global, arguments),
         Verb::Swap(arguments) => swap::swap(global, arguments),
         Verb::Rollback(arguments) => swap::roll_back(global, arguments),
+        Verb::Explain(arguments) => explain::explain(global, arguments),
         Verb::Record(arguments) => record::record(global, arguments),
         Verb::Replay(arguments) => replay::replay(global, arguments),
         Verb::Guest(arguments) => guest::guest(global, arguments),

@@ -100,7 +100,7 @@ impl SelectionArguments {
 
 /// `column operator literal`. What is wrong with column and type, the bus says better: then the literal
 /// stays a text.
-fn comparison(text: &str, kinds: &[Kind]) -> Result<Comparison, String> {
+pub(super) fn comparison(text: &str, kinds: &[Kind]) -> Result<Comparison, String> {
     let wrong =
         |what: &str| format!("--where {text}: {what}; write `name=sh`, `pid!=1`, `depth>=2`");
     let at = text

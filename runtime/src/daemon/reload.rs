@@ -10,6 +10,7 @@ use weir_bus::pubsub::EventBus;
 use weir_bus::topic;
 
 use super::events::ControlEvents;
+use crate::chain::plans::Plans;
 use crate::config::{Config, Loaded, OnState, Provenance, SlotSettings, TrustSettings};
 use crate::guests::Guests;
 use crate::pipeline::Pipeline;
@@ -124,6 +125,7 @@ impl Reloader {
             guests: Arc::clone(&self.guests),
             slots: slots.clone(),
             config: loaded.config.clone(),
+            plans: plans.clone(),
             provenance: loaded.provenance,
         };
         let preparing = tokio::task::spawn_blocking(move || work.changes());
@@ -194,6 +196,7 @@ struct Work {
     guests: Arc<Guests>,
     slots: Slots,
     config: Config,
+    plans: Plans,
     provenance: Provenance,
 }
 
@@ -230,6 +233,8 @@ impl Work {
         let guest = guest.map_err(|error| error.located(&self.provenance))?;
         slot.fits(&guest)
             .map_err(|why| format!("slots.{name}: {why}"))?;
+        let fit = self.plans.rules_fit(name, &guest.wants);
+        fit.map_err(|error| error.to_string())?;
         let shadow = self.guests.prepare_shadow(name, settings, trust, &guest);
         let shadow = shadow.map_err(|error| error.located(&self.provenance))?;
         let watches = shadow.as_ref().map(|shadow| shadow.asked);

@@ -21,6 +21,8 @@ pub struct TerminalSink {
 const SEVERITY_WIDTH: usize = 9;
 /// Columns of an evidence's name.
 const NAME_WIDTH: usize = 14;
+/// So much of an evidence is shown, that a finding fits a screen: the whole is in the event.
+const EVIDENCE_CHARACTERS_MAX: usize = 200;
 
 impl TerminalSink {
     /// To that console.
@@ -58,11 +60,19 @@ impl TerminalSink {
                 "\n{:SEVERITY_WIDTH$}{:<NAME_WIDTH$} {}",
                 "",
                 printable(name),
-                printable(value)
+                printable(shortened(value))
             );
+            if shortened(value).len() < value.len() {
+                let _ = write!(text, "… ({} bytes)", value.len());
+            }
         }
         text
     }
+}
+
+fn shortened(text: &str) -> &str {
+    let end = text.char_indices().nth(EVIDENCE_CHARACTERS_MAX);
+    end.and_then(|(at, _)| text.get(..at)).unwrap_or(text)
 }
 
 /// The text without what a terminal would obey. Named attack: a process whose name or arguments

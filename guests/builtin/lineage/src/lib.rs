@@ -1,4 +1,5 @@
-//! The built-in stage `lineage`: says who started the process that fired, up to init.
+//! The built-in stage `lineage`: says who started the process that fired, up to init; of an event of another kind, what it
+//! says, whose it is, and who started that.
 //!
 //! It does not judge: that a rule fired is the finding, and its priority the severity. It adds what
 //! a person asks first, and what the stages before it found, on one screen.
@@ -6,6 +7,7 @@
 //! Invariant: a walk has an end (64 steps, and no process twice), and says where it broke; no key of the
 //! evidence stands twice.
 
+mod others;
 mod upstream;
 mod walk;
 
@@ -73,31 +75,58 @@ impl Lineage {
         cause: Option<&TriggerRequest>,
         look: impl Fn(u32, i64) -> Option<Row>,
     ) -> Finding {
-        let subject = Ancestor::of_row(row).to_string();
         let chain = walk::walk(row, self.settings.steps_max, look);
+        let mut evidence = message_of(cause);
+        evidence.extend(self.of_process(row, &chain));
+        self.told(Ancestor::of_row(row).to_string(), evidence, upstream, cause)
+    }
+
+    /// The finding about an event of another kind.
+    fn finding_of_other(
+        &self,
+        kind: &str,
+        row: &Row,
+        upstream: Upstream<'_>,
+        cause: Option<&TriggerRequest>,
+        look: impl Fn(u32, i64) -> Option<Row>,
+    ) -> Finding {
+        let mut evidence = message_of(cause);
+        evidence.extend(others::evidence(kind, row));
+        let owner = others::owner(kind, row).and_then(|(pid, start_time)| look(pid, start_time));
+        if let Some(owner) = owner {
+            let chain = walk::walk(&owner, self.settings.steps_max, look);
+            evidence.push(("process".to_owned(), Ancestor::of_row(&owner).to_string()));
+            evidence.extend(self.of_process(&owner, &chain));
+        }
+        self.told(others::subject(kind, row), evidence, upstream, cause)
+    }
+
+    /// The finding, with what the stages before it found.
+    fn told(
+        &self,
+        subject: String,
+        mut evidence: Vec<(String, String)>,
+        upstream: Upstream<'_>,
+        cause: Option<&TriggerRequest>,
+    ) -> Finding {
+        upstream::add(&mut evidence, upstream, &self.settings);
+        let rule = cause.map(|cause| format!("{}/{}", cause.trigger, cause.rule));
+        evidence.extend(rule.map(|rule| ("rule".to_owned(), rule)));
         let (severity, title) = match cause {
             Some(cause) => (severity(&cause.priority), cause.rule.replace('-', " ")),
-            None => (Severity::Info, "process looked at".to_owned()),
+            None => (Severity::Info, "event looked at".to_owned()),
         };
         Finding {
             severity,
             title,
             subject,
-            evidence: self.evidence(row, upstream, cause, &chain),
+            evidence,
         }
     }
 
-    fn evidence(
-        &self,
-        row: &Row,
-        upstream: Upstream<'_>,
-        cause: Option<&TriggerRequest>,
-        chain: &Chain,
-    ) -> Vec<(String, String)> {
-        let message = cause.and_then(|cause| cause.message.clone());
+    fn of_process(&self, row: &Row, chain: &Chain) -> Vec<(String, String)> {
         let text = |name| host::text(row, name).map(ToOwned::to_owned);
         let pairs = [
-            ("message", message),
             ("executable", text("executable")),
             ("command_line", self.command_line(row)),
             (
@@ -111,14 +140,10 @@ impl Lineage {
             ),
             ("parents", Some(chain.to_string())),
         ];
-        let mut evidence: Vec<_> = pairs
+        pairs
             .into_iter()
             .filter_map(|(key, value)| Some((key.to_owned(), value?)))
-            .collect();
-        upstream::add(&mut evidence, upstream, &self.settings);
-        let rule = cause.map(|cause| format!("{}/{}", cause.trigger, cause.rule));
-        evidence.extend(rule.map(|rule| ("rule".to_owned(), rule)));
-        evidence
+            .collect()
     }
 
     fn command_line(&self, row: &Row) -> Option<String> {
@@ -142,6 +167,14 @@ impl Lineage {
             None => Some(line),
         }
     }
+}
+
+fn message_of(cause: Option<&TriggerRequest>) -> Vec<(String, String)> {
+    let message = cause.and_then(|cause| cause.message.clone());
+    message
+        .map(|message| ("message".to_owned(), message))
+        .into_iter()
+        .collect()
 }
 
 fn text_or<'a>(row: &'a Row, name: &str, otherwise: &'a str) -> &'a str {
@@ -187,7 +220,7 @@ impl Guest for Lineage {
     }
 
     fn wants(&self) -> Wants {
-        Wants::of("process", FIELDS)
+        others::and_wants(Wants::of("process", FIELDS))
     }
 
     fn self_test(&self) -> Result<(), String> {
@@ -207,8 +240,13 @@ impl Stage for Lineage {
         upstream: Upstream<'_>,
         cause: Option<&TriggerRequest>,
     ) -> Result<Vec<Finding>, EvalError> {
+        let kind = event.kind();
+        let finding = |row: Row| match kind.as_str() {
+            "process" => self.finding(&row, upstream, cause, host::process),
+            kind => self.finding_of_other(kind, &row, upstream, cause, host::process),
+        };
         (0..event.rows())
-            .map(|row| Ok(self.finding(&event.row(row)?, upstream, cause, host::process)))
+            .map(|row| Ok(finding(event.row(row)?)))
             .collect()
     }
 }

@@ -221,3 +221,41 @@ fn settings_out_of_range_are_refused_by_name() {
 fn the_self_test_passes() {
     assert_eq!(lineage("").self_test(), Ok(()));
 }
+
+#[test]
+fn a_connection_is_told_with_whose_it_is_and_who_started_that() {
+    let connection: Row = [
+        ("protocol", Value::Text("tcp".to_owned())),
+        ("destination_address", Value::Text("203.0.113.7".to_owned())),
+        ("destination_port", Value::Unsigned(4444)),
+        ("state", Value::Null),
+        ("pid", Value::Unsigned(9)),
+        ("process_start_time", Value::Signed(9)),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into();
+    let owner = row(9, "nc", Some(1));
+    let look = |pid: u32, start: i64| match (pid, start) {
+        (9, 9) => Some(owner.clone()),
+        _ => init_only(pid, start),
+    };
+    let finding = lineage("").finding_of_other("network", &connection, &[], None, look);
+    assert_eq!(finding.subject, "203.0.113.7 4444");
+    let told: Vec<(&str, &str)> = finding
+        .evidence
+        .iter()
+        .map(|(key, text)| (key.as_str(), text.as_str()))
+        .collect();
+    for expected in [
+        ("protocol", "tcp"),
+        ("destination_port", "4444"),
+        ("process", "nc[9]"),
+        ("parents", "init[1]"),
+    ] {
+        assert!(told.contains(&expected), "{expected:?} in {told:?}");
+    }
+    assert!(!told.iter().any(|(key, _)| *key == "state"), "{told:?}");
+    // Without its owner in the table the connection is told alone.
+    let alone = lineage("").finding_of_other("network", &connection, &[], None, |_, _| None);
+    assert!(!alone.evidence.iter().any(|(key, _)| key == "process"));
+}
