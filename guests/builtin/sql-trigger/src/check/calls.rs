@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Spanned,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments,
 };
 use sqlparser::tokenizer::Location;
 
@@ -23,8 +23,14 @@ struct Call {
 
 impl Checker<'_> {
     pub(super) fn call(&mut self, function: &Function) -> Checked<Typed> {
-        let at = function.name.span().start;
-        let name = function.name.to_string().to_lowercase();
+        let [part] = function.name.0.as_slice() else {
+            return Err(Problem::whole("a function's name is one word"));
+        };
+        let (at, name) = part
+            .as_ident()
+            .map_or((Location::empty(), String::new()), |name| {
+                (name.span.start, name.value.to_lowercase())
+            });
         if !functions::is_one(&name) {
             let meant = suggestion(&name, functions::NAMES.iter().copied());
             return Err(Problem::at(
@@ -86,7 +92,7 @@ impl Checker<'_> {
                 let node = self.plan.add(Node::Coalesce(ty.shape(), nodes));
                 Ok(self.of_type(node, ty, list, at, text, parts))
             }
-            "any" => {
+            "any" | functions::SOME => {
                 let list = args.swap_remove(0);
                 self.element(list).map(|element| Typed { at, ..element })
             }
