@@ -14,4 +14,5 @@ mod socket;
 mod sources;
 mod supervision;
 mod swap;
+mod triggers;
 mod trust;
