@@ -185,7 +185,13 @@ pub(super) fn verdicts(
         firings: firings.collect(),
         undecided: undecided.collect(),
     };
-    verdicts_fit(&bounds(limits, rows), rules, &verdicts)?;
+    let bounds = bounds(limits, rows);
+    let bounds = Bounds {
+        // Each rule may have something to say of each row.
+        entries_max: bounds.entries_max.max(rows.saturating_mul(rules)),
+        ..bounds
+    };
+    verdicts_fit(&bounds, rules, &verdicts)?;
     Ok(verdicts)
 }
 

@@ -339,7 +339,6 @@ fn request(
             .iter()
             .map(|text| format!("message={text}"))
             .collect(),
-        ..TriggerEvent::default()
     };
     let bytes = (row.bytes() as u64).saturating_add(cause.bytes().saturating_mul(2));
     let request = Request {

@@ -199,7 +199,6 @@ impl TriggerManager {
                     item: shown(&name.slot, &name.rule),
                     attribute: why.as_str().to_owned(),
                     value: suppressed.to_string(),
-                    ..InventoryEvent::default()
                 })
             };
             let events: Vec<InventoryEvent> = Refusal::ALL.into_iter().filter_map(since).collect();

@@ -9,7 +9,7 @@ use weir_tests::rows;
 use super::trigger;
 
 /// A stage that finds each row.
-const FINDS: &str = "[slots.finds]\nmodule = \"weir_hostile_stage.wasm\"\n";
+const FINDS: &str = "[slots.finds]\nmodule = \"weir_hostile_stage.wasm\"\ngrants = [\"log\", \"state\", \"metrics\", \"inspect\"]\n";
 
 fn start(config: &str) -> Rig {
     let rig = Setup::new(config).start();

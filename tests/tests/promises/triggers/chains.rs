@@ -13,7 +13,8 @@ use super::trigger;
 
 fn stage(name: &str, does: &str) -> String {
     format!(
-        "[slots.{name}]\nmodule = \"weir_hostile_stage.wasm\"\nsettings = {{ do = \"{does}\" }}\n"
+        "[slots.{name}]\nmodule = \"weir_hostile_stage.wasm\"\ngrants = [\"log\", \"state\", \"metrics\", \"inspect\"]\n\
+         settings = {{ do = \"{does}\" }}\n"
     )
 }
 
@@ -101,7 +102,7 @@ fn a_stage_that_fails_is_tried_again_as_often_as_it_may_be() {
     let status = rig.pipeline().chains().status();
     let stage = &status.ended[0].stages[0];
     assert_eq!((stage.attempts, stage.state), (3, "failed"), "{stage:?}");
-    rig.finish();
+    drop(rig.finish());
 }
 
 #[test]
@@ -137,7 +138,7 @@ fn fifty_runs_are_under_way_at_a_time_and_an_operator_cancels_one() {
     rig.wait_until("all are cancelled", |rig, _| {
         rig.fired(CONDITIONS_SLOT)[0].counts.cancelled == 80
     });
-    rig.finish();
+    drop(rig.finish());
 }
 
 #[test]

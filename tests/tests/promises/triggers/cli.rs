@@ -6,7 +6,7 @@ use weir_tests::daemon::Home;
 use super::trigger;
 
 const EVENTS: &str = "{\"kind\":\"process\",\"pid\":4321,\"name\":\"evil.exe\",\"cpu_usage\":99.0}\n\
-                      {\"kind\":\"process\",\"pid\":7,\"name\":\"good\"}\n";
+                      {\"kind\":\"process\",\"pid\":7,\"name\":\"evil.sh\"}\n";
 
 #[test]
 fn explain_says_part_by_part_why_a_condition_holds() {
