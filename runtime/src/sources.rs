@@ -32,7 +32,7 @@ pub(crate) fn triggerables(
         };
         match source.unavailable() {
             Some(reason) => {
-                tracing::warn!(source = %name, %reason, "the source is not offered on this host, and nobody is answered by it")
+                tracing::warn!(source = %name, %reason, "the source is not offered on this host, and nobody is answered by it");
             }
             None => {
                 offered.insert(name.clone(), source);
