@@ -53,6 +53,7 @@ struct Settings {
     /// How much of a command line is told.
     command_line_chars_max: usize,
     /// Keys of the evidence of the stages before that aren't told.
+    #[serde(default = "upstream::leave_out")]
     leave_out: Vec<String>,
     /// How much of their evidence is told.
     upstream_entries_max: usize,

@@ -9,6 +9,15 @@ use weir_guest::Upstream;
 /// What stands where a text was cut.
 const CUT_MARK: char = '…';
 
+/// What the host tells and fills a screen without answering what a person asks first: lists and counts of
+/// what is the same in most processes.
+const LEAVE_OUT: [&str; 4] = ["threads", "file", "mapped_files", "open_files"];
+
+/// What isn't told where nothing is said.
+pub(super) fn leave_out() -> Vec<String> {
+    LEAVE_OUT.map(str::to_owned).to_vec()
+}
+
 /// Adds the evidence of all findings, in their order.
 pub(super) fn add(
     evidence: &mut Vec<(String, String)>,

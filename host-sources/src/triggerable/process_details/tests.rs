@@ -1,11 +1,11 @@
 //! Promises of the source of details, over real processes.
 
 use std::fs::{self, File};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::super::testing::{Kept, about, another, ask};
+use super::super::testing::{Kept, another, ask};
 use super::*;
 
 /// Entries and characters that fit on one screen.
@@ -72,18 +72,41 @@ fn a_process_is_told_with_what_it_has_and_may_do() {
     assert!(!format!("{answer:?}").contains("a value"), "{answer:?}");
 }
 
+/// Listens, connects to itself, and says both ends' ports.
+const CONNECTED: &str = "
+import socket, time
+listener = socket.create_server(('127.0.0.1', 0))
+client = socket.create_connection(listener.getsockname())
+server, _ = listener.accept()
+print(listener.getsockname()[1], client.getsockname()[1], flush=True)
+time.sleep(1000)
+";
+
+/// The first line that a child says.
+fn said(child: &mut Kept) -> String {
+    let mut line = String::new();
+    let stdout = child.0.stdout.take().unwrap();
+    BufReader::new(stdout).read_line(&mut line).unwrap();
+    line
+}
+
 #[test]
 fn connections_are_told_with_both_ends() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (_server, _) = listener.accept().unwrap();
-    let sockets = details(&about(std::process::id()));
-    let sockets = sockets.text("sockets").unwrap();
-    let (local, peer) = (client.local_addr().unwrap(), client.peer_addr().unwrap());
+    let mut command = Command::new("python3");
+    command.args(["-c", CONNECTED]).stdout(Stdio::piped());
+    let mut child = Kept::spawn(&mut command);
+    let line = said(&mut child);
+    let (listener, client) = line.trim().split_once(' ').unwrap();
+    let (here, there) = (
+        format!("127.0.0.1:{listener}"),
+        format!("127.0.0.1:{client}"),
+    );
+    let answer = details(&child.about());
+    let sockets = answer.text("sockets").unwrap();
     for expected in [
-        format!("tcp {peer} listens"),
-        format!("tcp {local} → {peer}"),
-        format!("tcp {peer} → {local}"),
+        format!("tcp {here} listens"),
+        format!("tcp {here} → {there}"),
+        format!("tcp {there} → {here}"),
     ] {
         assert!(sockets.contains(&expected), "{expected}: {sockets}");
     }
@@ -133,9 +156,7 @@ fn more_descriptors_than_are_looked_at_are_told_as_at_least() {
     command.args(["-c", script]).current_dir(folder.path());
     command.stdout(Stdio::piped());
     let mut child = Kept::spawn(&mut command);
-    let mut line = String::new();
-    let said = child.0.stdout.take().unwrap();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(said), &mut line).unwrap();
+    said(&mut child);
     let answer = details(&child.about());
     let told = answer.text("open_files").unwrap();
     assert!(told.starts_with("at least 4096: "), "{told}");
