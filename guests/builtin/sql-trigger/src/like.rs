@@ -125,7 +125,7 @@ impl Part {
     /// Where it ends, if it begins at `at`.
     fn end_at(&self, text: &[u8], mut at: usize, steps: &mut u64) -> Option<usize> {
         for piece in &self.pieces {
-            *steps = steps.saturating_add(1);
+            *steps = steps.saturating_sub(1);
             match piece {
                 Piece::Run => {}
                 Piece::One => at = next_char(text, at)?,
@@ -148,7 +148,7 @@ impl Part {
         }
         let mut from = at;
         loop {
-            if text.len().saturating_sub(from) < self.bytes_min {
+            if text.len().saturating_sub(from) < self.bytes_min || *steps == 0 {
                 return None;
             }
             if let Some(end) = self.end_at(text, from, steps) {
@@ -168,7 +168,7 @@ impl Part {
         // Its characters counted from the end: each `_` goes one back.
         let mut end = text.len();
         for piece in self.pieces.iter().rev() {
-            *steps = steps.saturating_add(1);
+            *steps = steps.saturating_sub(1);
             let before = match piece {
                 Piece::Run => Some(end),
                 Piece::One => previous_char(text, end),
@@ -194,9 +194,10 @@ impl Pattern {
         }
     }
 
-    /// Whether the text is like it; what it took is added to `steps`.
+    /// Whether the text is like it. What it takes is taken off `steps`; where that comes to 0, the
+    /// answer means nothing.
     pub(crate) fn matches(&self, text: &[u8], steps: &mut u64) -> bool {
-        *steps = steps.saturating_add(1);
+        *steps = steps.saturating_sub(1);
         let Some((first, rest)) = self.parts.split_first() else {
             return text.is_empty();
         };
@@ -252,7 +253,7 @@ mod tests {
             Like::Prefix(prefix) => text.starts_with(prefix.as_bytes()),
             Like::Suffix(suffix) => text.ends_with(suffix.as_bytes()),
             Like::Contains(part) => Finder::new(part.as_bytes()).find(text).is_some(),
-            Like::Pattern(pieces) => Pattern::new(&pieces).matches(text, &mut 0),
+            Like::Pattern(pieces) => Pattern::new(&pieces).matches(text, &mut 1_000_000),
         }
     }
 
@@ -309,8 +310,13 @@ mod tests {
         let Like::Pattern(pieces) = Like::new(&pattern, None, Location::empty()).unwrap() else {
             panic!("no pattern");
         };
-        let mut steps = 0;
-        assert!(!Pattern::new(&pieces).matches(text.as_bytes(), &mut steps));
-        assert!(steps < 10_000 * 91, "{steps}");
+        let most = 10_000 * 91;
+        let mut steps = most;
+        let pattern = Pattern::new(&pieces);
+        assert!(!pattern.matches(text.as_bytes(), &mut steps));
+        assert!(steps > 0, "more than {most}");
+        let mut few = (most - steps) / 2;
+        pattern.matches(text.as_bytes(), &mut few);
+        assert_eq!(few, 0);
     }
 }

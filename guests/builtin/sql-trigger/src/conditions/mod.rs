@@ -9,7 +9,7 @@ use weir_guest::{Firing, Priority, Undecided, Verdicts};
 
 use crate::check::{CheckedCondition, PartId, Shared, Shows};
 use crate::columns::{Cell, Columns};
-use crate::errors::{quoted, shorten};
+use crate::errors::quoted;
 use crate::evaluate::Evaluation;
 use crate::kinds::{Column, KINDS, Kind, TIMESTAMP};
 use crate::message::Message;
@@ -22,8 +22,6 @@ use compile::compile;
 const CONDITIONS_MAX: usize = 1_000;
 /// Verdicts that the host takes of a batch, for each row.
 const VERDICTS_PER_ROW_MAX: usize = 4;
-/// Characters of a part that is told of an undecided row.
-const PART_CHARS_MAX: usize = 200;
 
 /// A condition, compiled.
 #[derive(Debug)]
@@ -275,7 +273,7 @@ impl Condition {
             .get(at)
             .map_or("", |part| part.text.as_str());
         let reason = reason(at).map(ToString::to_string).unwrap_or_default();
-        (shorten(part, PART_CHARS_MAX), reason)
+        (part.to_owned(), reason)
     }
 }
 

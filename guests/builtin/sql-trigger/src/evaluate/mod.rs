@@ -22,8 +22,8 @@ use dictionary::Dictionary;
 pub(crate) use numbers::{calculated, order_exact, rounded, truncated};
 
 /// Steps of text tests that a batch may take besides those of its rows: a step is a byte that a
-/// regular expression looks at, or sixteen that a search does, and costs about 15 units of fuel.
-const STEPS_MAX: u64 = 16_000_000;
+/// regular expression looks at, or sixteen that a search does, and costs 15 to 40 units of fuel.
+const STEPS_MAX: u64 = 8_000_000;
 /// Steps for each row, as a call's fuel grows with them, too.
 const STEPS_PER_ROW: u64 = 4_000;
 /// Bytes of texts that a batch may make (lower, upper, basename, ||, coalesce, CASE).

@@ -237,15 +237,12 @@ fn each(
         let Some(text) = column.bytes(row) else {
             continue;
         };
+        let says = says(text, &mut budget.steps);
         if budget.steps == 0 {
             left.push(row);
-            continue;
-        }
-        let mut steps = 0;
-        if says(text, &mut steps) {
+        } else if says {
             yes.set(row);
         }
-        budget.take(steps);
     }
     let faults = (!left.is_empty()).then(|| used_up(column, left.into_iter()));
     (yes, faults)
