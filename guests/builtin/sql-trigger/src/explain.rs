@@ -79,7 +79,7 @@ impl Explainer<'_> {
         let reason = self.evaluation.fault(node, self.row);
         format!(
             "could not evaluate: {}",
-            reason.map(ToString::to_string).unwrap_or_default()
+            reason.map(|reason| reason.to_string()).unwrap_or_default()
         )
     }
 

@@ -15,8 +15,9 @@ use std::rc::Rc;
 
 use weir_guest::TextColumn;
 
-use crate::bits::{Bits, Faults, Reason, Truth};
+use crate::bits::{Bits, Truth};
 use crate::columns::{ColumnData, Columns};
+use crate::faults::{Faults, Reason};
 use crate::plan::{Node, NodeId, Number, Plan, Shape};
 use dictionary::Dictionary;
 pub(crate) use numbers::{calculated, order_exact, rounded, truncated};
@@ -149,8 +150,8 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Why a node could not evaluate a row.
-    pub(crate) fn fault(&self, node: NodeId, row: usize) -> Option<&Reason> {
-        self.faults(node)?.reasons.get(&row)
+    pub(crate) fn fault(&self, node: NodeId, row: usize) -> Option<Reason> {
+        self.faults(node)?.reason(row)
     }
 
     /// A node's value of a row.
