@@ -1,6 +1,6 @@
 //! Arithmetic: of constants at load, of columns as nodes.
 
-use sqlparser::ast::Expr;
+use sqlparser::ast::{BinaryOperator, Expr};
 use sqlparser::tokenizer::Location;
 
 use super::{Checker, Constant, Type, Typed};
@@ -43,14 +43,46 @@ impl Checker<'_> {
         self.calculated(zero, Arithmetic::Subtract, inner, text)
     }
 
-    pub(super) fn calculation(
+    /// What is calculated or joined from left to right, however long.
+    pub(super) fn values(&mut self, expr: &Expr) -> Checked<Typed> {
+        let mut steps = Vec::new();
+        let mut next = expr;
+        while let Expr::BinaryOp { left, op, right } = next
+            && makes_value(op)
+        {
+            steps.push((op, &**right));
+            next = left;
+        }
+        let mut value = self.expr(next)?;
+        for (op, right) in steps.into_iter().rev() {
+            let right = self.expr(right)?;
+            value = match op {
+                BinaryOperator::Plus => self.calculation(value, Arithmetic::Add, "+", right)?,
+                BinaryOperator::Minus => {
+                    self.calculation(value, Arithmetic::Subtract, "-", right)?
+                }
+                BinaryOperator::Multiply => {
+                    self.calculation(value, Arithmetic::Multiply, "*", right)?
+                }
+                BinaryOperator::Divide => {
+                    self.calculation(value, Arithmetic::Divide, "/", right)?
+                }
+                BinaryOperator::Modulo => {
+                    self.calculation(value, Arithmetic::Remainder, "%", right)?
+                }
+                _ => self.concat(value, right)?,
+            };
+        }
+        Ok(value)
+    }
+
+    fn calculation(
         &mut self,
-        left: &Expr,
+        left: Typed,
         operator: Arithmetic,
         sign: &str,
-        right: &Expr,
+        right: Typed,
     ) -> Checked<Typed> {
-        let (left, right) = (self.expr(left)?, self.expr(right)?);
         let text = format!("{} {sign} {}", left.text, right.text);
         let times = matches!(
             (operator, left.ty, right.ty),
@@ -132,6 +164,19 @@ impl Checker<'_> {
         let parts = left.parts.into_iter().chain(right.parts).collect();
         Ok(self.value(node, ty, list, at, text, parts))
     }
+}
+
+/// Whether an operator makes a value of two values.
+pub(super) const fn makes_value(op: &BinaryOperator) -> bool {
+    matches!(
+        op,
+        BinaryOperator::Plus
+            | BinaryOperator::Minus
+            | BinaryOperator::Multiply
+            | BinaryOperator::Divide
+            | BinaryOperator::Modulo
+            | BinaryOperator::StringConcat
+    )
 }
 
 fn overflow(at: Location) -> Problem {

@@ -20,13 +20,20 @@ mod typed;
 use sqlparser::ast::{BinaryOperator, Expr, Ident, UnaryOperator};
 use sqlparser::tokenizer::Location;
 
-use crate::errors::{Checked, Problem, quoted};
+use crate::errors::{Checked, Problem, quoted, shorten};
 use crate::kinds::{Column, ColumnType, Kind};
-use crate::plan::{Arithmetic, Node, NodeId, Plan};
+use crate::plan::{Node, NodeId, Plan};
 use arithmetic::number_of;
 use comparisons::Operator;
 use typed::{Constant, Type, Typed};
 
+/// Levels of an expression: each takes about a kilobyte of the stack. What is joined by AND, OR or
+/// arithmetic is one level, however much it is.
+const DEPTH_MAX: usize = 128;
+/// Characters of a part as it is shown.
+const PART_CHARS_MAX: usize = 200;
+/// Parts of all conditions together: each takes up to a kilobyte.
+const PARTS_MAX: usize = 20_000;
 /// Different regular expressions of all conditions: each takes up to half a megabyte.
 pub(crate) const REGEXES_MAX: usize = 64;
 
@@ -62,6 +69,8 @@ pub(crate) struct CheckedCondition {
 pub(crate) struct Shared {
     /// Regular expressions so far.
     pub(crate) regexes: usize,
+    /// Parts so far.
+    pub(crate) parts: usize,
 }
 
 /// Checks an expression over a kind's columns, and puts its nodes into the plan.
@@ -76,6 +85,7 @@ pub(crate) fn check(
         plan,
         shared,
         parts: Vec::new(),
+        depth: 0,
     };
     let typed = checker.expr(expr)?;
     let hint = match typed.ty {
@@ -99,6 +109,13 @@ pub(crate) fn check(
         // A literal shows nothing of itself.
         _ => checker.part(&typed.text, Shows::Node(typed.node), typed.parts),
     };
+    let parts = checker.parts.len();
+    checker.shared.parts = checker.shared.parts.saturating_add(parts);
+    if checker.shared.parts > PARTS_MAX {
+        return Err(Problem::whole(format!(
+            "all conditions together have more than {PARTS_MAX} parts, which are tests, columns and what is calculated"
+        )));
+    }
     Ok(CheckedCondition {
         root: typed.node,
         parts: checker.parts,
@@ -111,10 +128,24 @@ struct Checker<'a> {
     plan: &'a mut Plan,
     shared: &'a mut Shared,
     parts: Vec<Part>,
+    /// How deep it is in the expression.
+    depth: usize,
 }
 
 impl Checker<'_> {
     fn expr(&mut self, expr: &Expr) -> Checked<Typed> {
+        if self.depth >= DEPTH_MAX {
+            return Err(Problem::whole(
+                "it is nested too deeply; make several conditions of it",
+            ));
+        }
+        self.depth += 1;
+        let typed = self.level(expr);
+        self.depth -= 1;
+        typed
+    }
+
+    fn level(&mut self, expr: &Expr) -> Checked<Typed> {
         use UnaryOperator::{Minus, Not, Plus};
         match expr {
             Expr::Identifier(name) => self.column(name),
@@ -206,24 +237,13 @@ impl Checker<'_> {
         op: &BinaryOperator,
         right: &Expr,
     ) -> Checked<Typed> {
-        let operator = match op {
-            BinaryOperator::And | BinaryOperator::Or => return self.chain(expr, op),
-            BinaryOperator::Plus => return self.calculation(left, Arithmetic::Add, "+", right),
-            BinaryOperator::Minus => {
-                return self.calculation(left, Arithmetic::Subtract, "-", right);
-            }
-            BinaryOperator::Multiply => {
-                return self.calculation(left, Arithmetic::Multiply, "*", right);
-            }
-            BinaryOperator::Divide => {
-                return self.calculation(left, Arithmetic::Divide, "/", right);
-            }
-            BinaryOperator::Modulo => {
-                return self.calculation(left, Arithmetic::Remainder, "%", right);
-            }
-            BinaryOperator::StringConcat => return self.concat(left, right),
-            op => Operator::of(op).ok_or_else(|| refused(expr))?,
-        };
+        if matches!(op, BinaryOperator::And | BinaryOperator::Or) {
+            return self.chain(expr, op);
+        }
+        if arithmetic::makes_value(op) {
+            return self.values(expr);
+        }
+        let operator = Operator::of(op).ok_or_else(|| refused(expr))?;
         let (left, right) = (self.expr(left)?, self.expr(right)?);
         self.comparison(operator, left, right)
     }
@@ -260,7 +280,7 @@ impl Checker<'_> {
 
     fn part(&mut self, text: &str, shows: Shows, children: Vec<PartId>) -> PartId {
         self.parts.push(Part {
-            text: text.to_owned(),
+            text: shorten(text, PART_CHARS_MAX),
             shows,
             children,
         });

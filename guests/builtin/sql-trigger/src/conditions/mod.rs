@@ -9,7 +9,7 @@ use weir_guest::{Firing, Priority, Undecided, Verdicts};
 
 use crate::check::{CheckedCondition, PartId, Shared, Shows};
 use crate::columns::{Cell, Columns};
-use crate::errors::{quoted, shorten};
+use crate::errors::quoted;
 use crate::evaluate::Evaluation;
 use crate::kinds::{Column, KINDS, Kind, TIMESTAMP};
 use crate::message::Message;
@@ -22,8 +22,6 @@ use compile::compile;
 const CONDITIONS_MAX: usize = 1_000;
 /// Verdicts that the host takes of a batch, for each row.
 const VERDICTS_PER_ROW_MAX: usize = 4;
-/// Characters of a part that is told of an undecided row.
-const PART_CHARS_MAX: usize = 200;
 
 /// A condition, compiled.
 #[derive(Debug)]
@@ -61,6 +59,8 @@ pub(crate) struct OfKind {
     pub(crate) plan: Plan,
     /// Places among all conditions.
     pub(crate) rules: Vec<usize>,
+    /// The same, the most urgent first.
+    urgent: Vec<usize>,
     /// The columns that they read.
     pub(crate) columns: Vec<Column>,
 }
@@ -90,6 +90,7 @@ impl Conditions {
                 kind,
                 plan: Plan::default(),
                 rules: Vec::new(),
+                urgent: Vec::new(),
                 columns: Vec::new(),
             })
             .collect();
@@ -148,28 +149,34 @@ impl Conditions {
         windows: &mut Windows,
     ) -> (Verdicts, usize) {
         let evaluation = Evaluation::of(&of_kind.plan, columns);
-        let mut firings = Vec::new();
-        let mut undecided = Vec::new();
-        for rule in &of_kind.rules {
-            let Some(condition) = self.all.get(*rule) else {
-                continue;
-            };
-            let number = u32::try_from(*rule).unwrap_or(u32::MAX);
+        let most = columns.rows().max(1).saturating_mul(VERDICTS_PER_ROW_MAX);
+        let (mut firings, mut undecided, mut left_out) = (Vec::new(), Vec::new(), 0_usize);
+        for (number, condition) in self.urgent_first(of_kind) {
             for row in evaluation.truth(condition.checked.root).yes.iter() {
-                if condition.fires(columns, row, windows) {
+                // What is left out is counted by its threshold all the same.
+                if !condition.fires(columns, row, windows) {
+                    continue;
+                }
+                if firings.len() < most {
                     firings.push((row, number));
+                } else {
+                    left_out = left_out.saturating_add(1);
                 }
             }
-            for row in evaluation
-                .faults(condition.checked.root)
-                .iter()
-                .flat_map(|faults| faults.reasons.keys())
-            {
-                undecided.push((*row, number));
+        }
+        let most = most.saturating_sub(firings.len());
+        for (number, condition) in self.urgent_first(of_kind) {
+            let faults = evaluation.faults(condition.checked.root);
+            for row in faults.iter().flat_map(|faults| faults.bits.iter()) {
+                if undecided.len() < most {
+                    undecided.push((row, number));
+                } else {
+                    left_out = left_out.saturating_add(1);
+                }
             }
         }
-        let most = columns.rows().max(1).saturating_mul(VERDICTS_PER_ROW_MAX);
-        let left_out = self.cut(&mut firings, &mut undecided, most);
+        firings.sort_unstable();
+        undecided.sort_unstable();
         let condition = |rule: u32| self.all.get(usize::try_from(rule).ok()?);
         let firing = |(row, rule): (usize, u32)| Firing {
             row: u32::try_from(row).unwrap_or(u32::MAX),
@@ -196,28 +203,13 @@ impl Conditions {
         (verdicts, left_out)
     }
 
-    /// Leaves the most urgent where there are too many, and orders by row; how many it left out.
-    fn cut(
-        &self,
-        firings: &mut Vec<(usize, u32)>,
-        undecided: &mut Vec<(usize, u32)>,
-        most: usize,
-    ) -> usize {
-        let total = firings.len().saturating_add(undecided.len());
-        if total > most {
-            let priority = |rule: u32| {
-                let place = usize::try_from(rule).unwrap_or(usize::MAX);
-                self.all.get(place).map(|condition| condition.priority)
-            };
-            for verdicts in [&mut *firings, undecided] {
-                verdicts.sort_by_key(|(row, rule)| (std::cmp::Reverse(priority(*rule)), *row));
-            }
-            firings.truncate(most);
-            undecided.truncate(most.saturating_sub(firings.len()));
-        }
-        firings.sort_unstable();
-        undecided.sort_unstable();
-        total.saturating_sub(most)
+    /// A kind's conditions with their numbers, the most urgent first.
+    fn urgent_first<'a>(
+        &'a self,
+        of_kind: &'a OfKind,
+    ) -> impl Iterator<Item = (u32, &'a Condition)> + 'a {
+        let numbered = |rule: &usize| Some((u32::try_from(*rule).ok()?, self.all.get(*rule)?));
+        of_kind.urgent.iter().filter_map(numbered)
     }
 }
 
@@ -240,6 +232,10 @@ impl OfKind {
         columns.sort_unstable();
         columns.dedup();
         self.columns = columns;
+        let priority = |rule: &usize| all.get(*rule).map(|condition| condition.priority);
+        let mut urgent = self.rules.clone();
+        urgent.sort_by_key(|rule| std::cmp::Reverse(priority(rule)));
+        self.urgent = urgent;
     }
 }
 
@@ -274,8 +270,10 @@ impl Condition {
             .parts
             .get(at)
             .map_or("", |part| part.text.as_str());
-        let reason = reason(at).map(ToString::to_string).unwrap_or_default();
-        (shorten(part, PART_CHARS_MAX), reason)
+        let reason = reason(at)
+            .map(|reason| reason.to_string())
+            .unwrap_or_default();
+        (part.to_owned(), reason)
     }
 }
 

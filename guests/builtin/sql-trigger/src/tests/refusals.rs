@@ -150,6 +150,19 @@ fn what_is_too_large_is_refused() {
         error,
         "trigger.64.condition: character 19: more than 64 regular expressions in all conditions; LIKE, starts_with, ends_with and contains are not counted"
     );
+    let parts: Vec<RawCondition> = (0..200)
+        .map(|number| RawCondition {
+            name: number.to_string(),
+            ..raw(&format!("pid > {number}{}", " AND pid > ppid".repeat(50)))
+        })
+        .collect();
+    let error = Conditions::compile(&parts).unwrap_err();
+    assert!(
+        error.starts_with(
+            "trigger.130.condition: all conditions together have more than 20000 parts"
+        ),
+        "{error}"
+    );
     let many: Vec<RawCondition> = (0..1_001).map(|_| raw("true")).collect();
     let error = Conditions::compile(&many).unwrap_err();
     assert_eq!(
