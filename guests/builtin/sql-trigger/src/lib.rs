@@ -122,7 +122,7 @@ impl Trigger for SqlTrigger {
             .verdicts(of_kind, &columns, &mut self.windows);
         if left_out > 0 {
             host::warn(format_args!(
-                "{left_out} verdicts of a batch of {} rows left out: a batch has 4 for each row at most, the most urgent first",
+                "{left_out} verdicts of a batch of {} rows left out: a batch has 50,000 at most, the most urgent first",
                 columns.rows()
             ));
         }

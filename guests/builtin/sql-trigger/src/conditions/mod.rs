@@ -20,8 +20,10 @@ use compile::compile;
 
 /// Conditions of a slot.
 const CONDITIONS_MAX: usize = 1_000;
-/// Verdicts that the host takes of a batch, for each row.
-const VERDICTS_PER_ROW_MAX: usize = 4;
+/// Verdicts of a batch: with their messages they fit what the host takes (4 MiB a call).
+const VERDICTS_MAX: usize = 50_000;
+/// Bytes of the messages of a batch; what fires beyond them fires without a word.
+const MESSAGES_BYTES_MAX: usize = 1 << 20;
 
 /// A condition, compiled.
 #[derive(Debug)]
@@ -149,7 +151,7 @@ impl Conditions {
         windows: &mut Windows,
     ) -> (Verdicts, usize) {
         let evaluation = Evaluation::of(&of_kind.plan, columns);
-        let most = columns.rows().max(1).saturating_mul(VERDICTS_PER_ROW_MAX);
+        let most = VERDICTS_MAX;
         let (mut firings, mut undecided, mut left_out) = (Vec::new(), Vec::new(), 0_usize);
         for (number, condition) in self.urgent_first(of_kind) {
             for row in evaluation.truth(condition.checked.root).yes.iter() {
@@ -178,12 +180,15 @@ impl Conditions {
         firings.sort_unstable();
         undecided.sort_unstable();
         let condition = |rule: u32| self.all.get(usize::try_from(rule).ok()?);
+        let mut room = MESSAGES_BYTES_MAX;
         let firing = |(row, rule): (usize, u32)| Firing {
             row: u32::try_from(row).unwrap_or(u32::MAX),
             rule,
             message: condition(rule)
                 .and_then(|condition| condition.message.as_ref())
-                .map(|message| message.fill(columns, row)),
+                .filter(|_| room > 0)
+                .map(|message| message.fill(columns, row))
+                .inspect(|message| room = room.saturating_sub(message.len())),
         };
         let undecided_row = |(row, rule): (usize, u32)| {
             let (part, reason) = condition(rule)
