@@ -3,35 +3,31 @@
 //! Everything here is made once, from a validated config, in the order in which events pass it;
 //! and drained in the same order at the end. What the parts do stands in their own folders.
 
+mod wiring;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use weir_bus::pubsub::{
-    BusStatistics, EventBus, LocalBus, PublisherId, QueueLimits, QueuePolicy, SubscribeError,
-    SubscriptionOptions,
-};
+use weir_bus::pubsub::{BusStatistics, EventBus, LocalBus, SubscribeError};
 use weir_bus::socket::{BoundBroker, Broker, BrokerStatus, BrokerView, Ingress, Responder};
-use weir_bus::{Opened, SourceCounts, TopicPattern, topic};
-use weir_sources::{EventSource, ProcessTable, RegistryError, SourceStatus, Unavailable};
+use weir_bus::{Opened, SourceCounts};
+use weir_sources::{EventSource, RegistryError, SourceStatus, Unavailable};
 
 use crate::broker::{self, IdentityError, LaneIngress, SOCKET_SOURCE};
-use crate::chain::plan::WorkerName;
 use crate::chain::plans::{Offers, Plans, PlansError};
-use crate::chain::runner::{Runner, RunnerParts, Workers};
-use crate::collector::{Collector, CollectorReport, RunningCollector, batcher_limits};
-use crate::config::{Config, OnState, SlotSettings};
-use crate::guests::{self, Beginning, GuestError, Guests, Triggerables};
+use crate::chain::runner::Runner;
+use crate::collector::{CollectorReport, RunningCollector, batcher_limits};
+use crate::config::Config;
+use crate::guests::{GuestError, Guests, Triggerables};
 use crate::keeper::Keeper;
-use crate::sandbox::{Wants, World};
+use crate::sandbox::World;
+use crate::sink;
 use crate::sink::{Console, OpenError, RunningSink};
-use crate::slot::filter::FilterDuty;
-use crate::slot::stage::{StageDuty, StageWorker};
-use crate::slot::trigger::TriggerDuty;
-use crate::slot::{self, Candidate, Slot, SlotHandle, SlotStatistics};
+use crate::slot::{SlotHandle, SlotStatistics};
 use crate::sources::SourceOpenError;
-use crate::trigger::{Policy, Requests, Targets, TriggerManager, TriggersStatus};
-use crate::{sink, sources};
+use crate::trigger::{Policy, TriggerManager, TriggersStatus};
+use wiring::{Opening, Wiring, targets};
 
 /// Why a pipeline can't start.
 #[derive(Debug, thiserror::Error)]
@@ -105,28 +101,6 @@ struct Door {
     broker: Option<Broker>,
 }
 
-/// What is under construction: slots are made from the end of the way to its beginning, so that
-/// nothing is sent to where nobody is yet.
-struct Wiring<'a> {
-    config: &'a Config,
-    bus: Arc<dyn EventBus>,
-    manager: Arc<TriggerManager>,
-    offers: Offers,
-    workers: Workers,
-    /// What the guests of trigger slots want.
-    rules: Vec<(String, Wants)>,
-    slots: BTreeMap<String, Arc<dyn SlotHandle>>,
-    filters: Vec<(u32, String, Slot<FilterDuty>)>,
-    shared: guests::Shared,
-}
-
-/// A slot's way in: what it begins with, and its settings.
-struct Opening<'a> {
-    name: &'a str,
-    settings: &'a SlotSettings,
-    begins: Beginning,
-}
-
 impl Pipeline {
     /// Prepares all guests, then starts everything from the sinks to the sources. Must be called
     /// within a tokio runtime.
@@ -155,17 +129,7 @@ impl Pipeline {
         let answering = guests.triggerables();
         let policy = Policy::new(config, targets(config, &answering));
         let manager = Arc::new(TriggerManager::new(policy, Arc::clone(&bus)));
-        let mut wiring = Wiring {
-            config,
-            bus: Arc::clone(&bus),
-            manager: Arc::clone(&manager),
-            offers: Offers::default(),
-            workers: Workers::new(),
-            rules: Vec::new(),
-            slots: BTreeMap::new(),
-            filters: Vec::new(),
-            shared: guests::Shared::new(config),
-        };
+        let mut wiring = Wiring::new(config, &bus, &manager);
         let mut openings: Vec<Opening<'_>> = beginnings
             .into_iter()
             .filter_map(|begins| {
@@ -376,181 +340,3 @@ async fn close_door(door: Door, deadline: Instant, report: &mut CollectorReport)
 /// How long clients may take to read what is queued for them when the daemon ends: one that doesn't
 /// read must not hold up the end of the others.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
-
-impl Wiring<'_> {
-    fn open(&mut self, opening: Opening<'_>) -> Result<(), StartError> {
-        let name = opening.name.to_owned();
-        let thread = |error| StartError::Thread {
-            name: name.clone(),
-            error,
-        };
-        let (slot, settings, begins) = (opening.name, opening.settings, opening.begins);
-        let (world, wants) = (begins.first.world, begins.first.wants.clone());
-        let first = Candidate {
-            memory: begins.memory,
-            ..begins.first.into()
-        };
-        let opening = slot::Beginning {
-            first,
-            then: begins.then.map(|guest| Candidate {
-                may_forget: settings.state == OnState::Reset,
-                ..guest.into()
-            }),
-            generations: begins.number.saturating_sub(1),
-        };
-        let options = guests::slot_options(slot, settings, world, &self.shared);
-        let publisher = PublisherId::unique();
-        let handle: Arc<dyn SlotHandle> = match world {
-            World::Stage => {
-                let duty = StageDuty::new(&self.stage_worker(&name, settings, &wants));
-                Arc::new(Slot::start(options, duty, opening).map_err(thread)?)
-            }
-            World::Trigger => {
-                self.rules.push((name.clone(), wants.clone()));
-                let subscribed = self.bus.subscribe(
-                    SubscriptionOptions::new(format!("slot:{name}"))
-                        .patterns(patterns(&wants))
-                        .owner(publisher)
-                        .policy(queue_policy(settings))
-                        .limits(queue_limits(settings)),
-                );
-                let subscriber =
-                    subscribed.map_err(|error| StartError::Subscribe(Box::new(error)))?;
-                self.manager.add_slot(&name, publisher);
-                let duty = TriggerDuty::new(name.clone(), subscriber, Arc::clone(&self.manager));
-                Arc::new(Slot::start(options, duty, opening).map_err(thread)?)
-            }
-            World::Filter => {
-                let kinds = wants.kinds;
-                let on_fault = options.on_fault;
-                let duty = FilterDuty::new(kinds, on_fault, queue_limits(settings));
-                let slot = Slot::start(options, duty, opening).map_err(thread)?;
-                self.filters
-                    .push((settings.order, name.clone(), slot.clone()));
-                Arc::new(slot)
-            }
-        };
-        handle.set_shadow(begins.shadow).map_err(thread)?;
-        self.slots.insert(name, handle);
-        Ok(())
-    }
-
-    fn stage_worker(&mut self, slot: &str, settings: &SlotSettings, wants: &Wants) -> StageWorker {
-        let (policy, limits) = (queue_policy(settings), queue_limits(settings));
-        let kinds = wants.kinds.clone();
-        let worker = StageWorker::new(slot.to_owned(), kinds.clone(), policy, limits);
-        self.offers.slots.insert(slot.to_owned(), kinds);
-        let name = WorkerName::Slot(slot.to_owned());
-        self.workers.insert(name, Arc::new(worker.clone()));
-        worker
-    }
-
-    /// The sources that answer requests, as those who work on stages.
-    fn answering(&mut self, sources: &Triggerables) -> Result<(), StartError> {
-        for (name, source) in sources {
-            let worker = crate::chain::source_worker(name, Arc::clone(source));
-            let worker = worker.map_err(|error| StartError::Thread {
-                name: name.clone(),
-                error,
-            })?;
-            self.offers.sources.insert(name.clone());
-            self.workers
-                .insert(WorkerName::Source(name.clone()), Arc::new(worker));
-        }
-        Ok(())
-    }
-
-    /// What works requests off, once all who work are there.
-    fn chains(&mut self) -> Result<Runner, StartError> {
-        let plans = Plans::new(self.config, &self.offers)?;
-        for (slot, wants) in &self.rules {
-            plans.rules_fit(slot, wants)?;
-        }
-        let runner = Runner::start(RunnerParts {
-            settings: self.config.chains.clone(),
-            plans,
-            workers: std::mem::take(&mut self.workers),
-            requests: Arc::clone(&self.manager) as Arc<dyn Requests>,
-            bus: Arc::clone(&self.bus),
-        });
-        let runner = runner.map_err(|error| StartError::Thread {
-            name: "chains".to_owned(),
-            error,
-        })?;
-        let wake = runner.waker();
-        self.manager.on_admitted(move || wake());
-        runner.wake();
-        Ok(runner)
-    }
-
-    /// As batches pass them.
-    fn filters_in_order(&mut self) -> Vec<Slot<FilterDuty>> {
-        self.filters
-            .sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
-        self.filters.drain(..).map(|(_, _, slot)| slot).collect()
-    }
-
-    fn collector(
-        &self,
-        filters: Vec<Slot<FilterDuty>>,
-        processes: Arc<ProcessTable>,
-        extra_sources: Vec<Arc<dyn EventSource>>,
-    ) -> Result<Collector, StartError> {
-        // The table costs a look at every row: only stages can ask it.
-        let is_asked = self.slots.values().any(|slot| slot.world() == World::Stage);
-        let collector = self.config.collector.clone().into();
-        let mut collector = Collector::with_bus(collector, Arc::clone(&self.bus))
-            .with_filters(filters)
-            .with_processes(is_asked.then_some(processes));
-        for source in sources::from_config(&self.config.sources)?
-            .into_iter()
-            .chain(extra_sources)
-        {
-            collector.register(source)?;
-        }
-        Ok(collector)
-    }
-}
-
-/// Who can answer requests.
-fn targets(config: &Config, answering: &Triggerables) -> Targets {
-    let sources = answering.iter();
-    Targets {
-        chains: config.chain.keys().cloned().collect(),
-        sources: sources
-            .map(|(name, source)| (name.clone(), source.analyses()))
-            .collect(),
-    }
-}
-
-/// The topics that a guest gets: its own patterns, or all of its kinds.
-fn patterns(wants: &Wants) -> Vec<TopicPattern> {
-    if wants.patterns.is_empty() {
-        wants
-            .kinds
-            .iter()
-            .copied()
-            .map(topic::families::all_events)
-            .collect()
-    } else {
-        wants.patterns.clone()
-    }
-}
-
-fn queue_limits(settings: &SlotSettings) -> QueueLimits {
-    QueueLimits {
-        items_max: settings.queue_batches_max,
-        bytes_max: settings.queue_bytes_max as u64,
-    }
-}
-
-fn queue_policy(settings: &SlotSettings) -> QueuePolicy {
-    use crate::config::SlotQueuePolicy;
-    match settings.queue_policy {
-        SlotQueuePolicy::DropOldest => QueuePolicy::DropOldest,
-        SlotQueuePolicy::DropNewest => QueuePolicy::DropNewest,
-        SlotQueuePolicy::Block => QueuePolicy::Block {
-            deadline: settings.block_deadline,
-        },
-    }
-}

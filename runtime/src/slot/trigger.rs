@@ -2,14 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use weir_bus::batch::Batch;
 use weir_bus::pubsub::{Delivery, QueueCounts, Recv, Subscriber};
 
 use super::comparison::fingerprint;
 use super::{Duty, Settled};
+use crate::printable::one_line;
 use crate::sandbox::{Instance, Outcome, Rule, Verdicts, Wants, World};
 use crate::trigger::{Firing, TriggerManager};
+
+/// How often a row that a rule could not decide is told of in the log; all are counted.
+const UNDECIDED_TOLD_EVERY: Duration = Duration::from_secs(10);
+
+/// So much of a guest's words about it.
+const TOLD_BYTES_MAX: usize = 512;
 
 /// A batch on its way to a trigger, with what was lost before it.
 pub struct TriggerJob {
@@ -25,6 +33,8 @@ pub struct TriggerDuty {
     subscriber: Subscriber,
     manager: Arc<TriggerManager>,
     missed: Mutex<Option<u64>>,
+    /// When a row that a rule could not decide was told of last.
+    told: Mutex<Option<Instant>>,
 }
 
 impl TriggerDuty {
@@ -37,6 +47,7 @@ impl TriggerDuty {
             subscriber,
             manager,
             missed: Mutex::new(Some(0)),
+            told: Mutex::default(),
         }
     }
 
@@ -54,14 +65,30 @@ impl TriggerDuty {
             let rule = rule.map_or("", |rule| &rule.name);
             self.manager.undecided(&self.slot, rule, rows);
         }
-        // One a batch is enough for a person to see what it is.
-        if let Some(one) = verdicts.undecided.first() {
+        // One of them, now and then, is enough for a person to see what it is.
+        if let Some(one) = verdicts.undecided.first()
+            && self.is_time_to_tell()
+        {
             let rule = usize::try_from(one.rule)
                 .ok()
                 .and_then(|rule| rules.get(rule));
             let rule = rule.map_or("", |rule| &rule.name);
-            tracing::debug!(slot = %self.slot, rule, part = %one.part, reason = %one.reason, "could not evaluate");
+            let (part, reason) = (
+                one_line(&one.part, TOLD_BYTES_MAX),
+                one_line(&one.reason, TOLD_BYTES_MAX),
+            );
+            tracing::warn!(slot = %self.slot, rule, part, reason, "could not evaluate");
         }
+    }
+
+    /// Whether rows that can't be decided are to be told of again.
+    fn is_time_to_tell(&self) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_time = told.is_none_or(|told| told.elapsed() >= UNDECIDED_TOLD_EVERY);
+        if is_time {
+            *told = Some(Instant::now());
+        }
+        is_time
     }
 
     fn rules(&self) -> Arc<[Rule]> {

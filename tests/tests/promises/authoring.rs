@@ -12,7 +12,7 @@ use weir_tests::author::{Author, Done};
 use weir_tests::build::hostile_module;
 use weir_tests::repository;
 
-/// Two events that the built-in trigger `watch` tells apart.
+/// Two events that a condition about folders tells apart.
 const EVENTS: &str = r#"{"kind":"process","pid":7,"start_time":1,"name":"good","executable":"/usr/bin/good","accessible":true,"lifecycle":"started"}
 {"kind":"process","pid":8,"start_time":1,"name":"bad","executable":"/tmp/bad","accessible":true,"lifecycle":"started"}
 "#;

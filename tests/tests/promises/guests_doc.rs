@@ -61,7 +61,7 @@ fn the_guide_followed_word_for_word_ends_in_a_finding_of_ones_own_stage() {
         "as expected: tests/expected.json",
         "the config is in order",
         "HIGH     somebody runs sleep out of /tmp/weir-guide — sleep[",
-        "rule           watch/runs-from-temporary-folder",
+        "rule           conditions/runs-from-temporary-folder",
         "all counts balance",
         "who_ran.wasm is signed by deploy (",
     ] {

@@ -21,7 +21,7 @@ fn reply(seconds: u64, slow: u64) -> Value {
             "published": seconds * 900, "removed": 10, "dropped": {}, "in_channel": 5, "in_batcher": 2,
         }],
         "slots": [{
-            "slot": "watch", "world": "trigger", "state": "running", "module": "builtin:watch", "generation": 1,
+            "slot": "watch", "world": "trigger", "state": "running", "module": "builtin:sql-trigger", "generation": 1,
             "rows_answered": seconds * 200, "fuel": seconds * 20_000, "cpu_ns": seconds * 30_000_000,
             "faults": {}, "queue": queue(0),
         }],

@@ -304,7 +304,7 @@ fn canned_status() -> Value {
 #[test]
 fn status_guests_and_top_say_what_is_wrong_first_and_reload_tells_by_its_exit() {
     let guests = json!({"guests": [
-        {"slot": "watch", "world": "trigger", "state": "running", "module": "builtin:watch", "rows_answered": 10, "fuel": 1_000, "faults": {"trap": 1}, "last_fault": {"reason": "trap"}},
+        {"slot": "watch", "world": "trigger", "state": "running", "module": "builtin:sql-trigger", "rows_answered": 10, "fuel": 1_000, "faults": {"trap": 1}, "last_fault": {"reason": "trap"}},
     ]});
     let served = Served::with([
         ("control.status", canned_status()),
