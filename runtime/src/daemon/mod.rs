@@ -21,7 +21,7 @@ use crate::pipeline::{Pipeline, StartError};
 use crate::sink::Console;
 use desk::{Desk, Next};
 use health::HealthWatch;
-use reload::Reloader;
+use reload::{Files, Reloader};
 use swaps::SwapWatch;
 
 /// How often the status line, the slots' watch and the config files are looked at.
@@ -82,6 +82,7 @@ pub(crate) async fn run(daemon: Daemon) -> Result<bool, StartError> {
     };
     let mut signals = Signals::listen().map_err(thread)?;
     let config = daemon.loaded.config.clone();
+    let files = Files::of(&daemon.loaded);
     let (desk, mut controls) = ControlDesk::new();
     let mut pipeline = start(&daemon).await?;
     pipeline.serve(Arc::new(desk))?;
@@ -90,6 +91,7 @@ pub(crate) async fn run(daemon: Daemon) -> Result<bool, StartError> {
     let mut swaps = SwapWatch::new(pipeline.bus());
     let mut reloader = Reloader::new(
         daemon.loaded,
+        files,
         daemon.reload,
         Arc::clone(&daemon.guests),
         pipeline.bus(),

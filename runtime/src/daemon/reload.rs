@@ -43,17 +43,28 @@ fn trace(path: &PathBuf) -> Trace {
     Some((metadata.modified().ok()?, metadata.len()))
 }
 
+/// The config's files as they are before anything is prepared: compiling takes seconds, in which one may change.
+pub(super) struct Files(BTreeMap<PathBuf, Trace>);
+
+impl Files {
+    /// As they are now.
+    pub(super) fn of(loaded: &Loaded) -> Self {
+        let files = loaded.files.iter();
+        Self(files.map(|path| (path.clone(), trace(path))).collect())
+    }
+}
+
 impl Reloader {
     pub(super) fn new(
         loaded: Loaded,
+        files: Files,
         load: Box<dyn Fn() -> Result<Loaded, String> + Send + Sync>,
         guests: Arc<Guests>,
         bus: Arc<dyn EventBus>,
     ) -> Self {
-        let files = loaded.files.into_iter();
         Self {
             config: loaded.config,
-            files: files.map(|path| (path.clone(), trace(&path))).collect(),
+            files: files.0,
             load,
             guests,
             events: ControlEvents::new("config", bus),

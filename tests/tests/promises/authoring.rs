@@ -348,7 +348,11 @@ fn inspect_says_what_a_guest_imports_exports_and_wants() {
     assert_eq!(told["grants"], serde_json::json!(["inspect"]));
     assert_eq!(told["sha256"].as_str().map(str::len), Some(64));
     let pretty = author.weir(["guest", "inspect", "builtin:sql-trigger"]);
-    assert!(pretty.ended(0).contains("rules      "), "{}", pretty.stdout);
+    assert!(
+        pretty.ended(0).contains("trigger, with snapshots"),
+        "{}",
+        pretty.stdout
+    );
 }
 
 #[test]

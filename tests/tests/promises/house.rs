@@ -119,8 +119,8 @@ fn judgement() -> BTreeSet<String> {
     texts
 }
 
-/// What the events call their own values: everybody's words.
-const WORDS_OF_EVENTS: [&str; 8] = [
+/// What the events call their own values, and other words of everybody.
+const WORDS_OF_EVENTS: [&str; 9] = [
     "exited",
     "opened",
     "established",
@@ -129,6 +129,7 @@ const WORDS_OF_EVENTS: [&str; 8] = [
     "modify",
     "delete",
     "rename",
+    "socket",
 ];
 
 /// The names of the built-in rules, and the names and paths that their conditions look for.

@@ -292,6 +292,13 @@ pub(super) fn check_without_limits(world: World, case: &Case) {
             is_answered(world, hostile, &text);
             assert_eq!(finished.requests(&slot).count(), most, "{text}");
         }
+        Harm::Firings(most) => {
+            is_answered(world, hostile, &text);
+            let triggers = finished.status.triggers.triggers.iter();
+            let own = triggers.filter(|trigger| trigger.slot == slot);
+            let invalid: u64 = own.map(|trigger| trigger.counts.invalid).sum();
+            assert_eq!(invalid, most, "{text}");
+        }
         Harm::Findings(most) => {
             let good = calls(world) - HOSTILE_CALLS;
             let found = finished.findings(&slot).count() as u64;

@@ -138,7 +138,6 @@ fn fifty_runs_are_under_way_at_a_time_and_an_operator_cancels_one() {
     rig.wait_until("all are cancelled", |rig, _| {
         rig.fired(CONDITIONS_SLOT)[0].counts.cancelled == 80
     });
-    drop(rig.finish());
 }
 
 #[test]

@@ -56,6 +56,8 @@ pub(super) enum Harm {
     LosesRows,
     /// So many requests of its own go out.
     Requests(usize),
+    /// So many firings that nobody can make a request of.
+    Firings(u64),
     /// So many findings of its own go out.
     Findings(usize),
     /// It keeps so many keys and bytes of state.

@@ -19,7 +19,7 @@ pub(in super::super) const TRIGGERS: &[Case] = &[
     case(
         "firing-rule-out-of-range",
         Fault(FaultReason::InvalidOutput, "rule 1"),
-        Limits(&[Limit::OutputFit], Harm::Requests(2)),
+        Limits(&[Limit::OutputFit], Harm::Firings(2)),
     ),
     case(
         "firings-too-many",
