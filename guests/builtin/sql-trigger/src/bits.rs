@@ -2,9 +2,6 @@
 //!
 //! Invariant: no bit past the last row is ever set, so that counting and inverting are exact.
 
-use std::collections::BTreeMap;
-use std::rc::Rc;
-
 use weir_guest::Mask;
 
 /// One bit a row, least significant first.
@@ -191,70 +188,5 @@ impl Truth {
 
     pub(crate) fn rows(&self) -> usize {
         self.yes.rows()
-    }
-}
-
-/// Why a row could not be evaluated.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Reason {
-    /// A whole number left 128 bits.
-    Overflow,
-    /// A text that was to be an address, cut to what a line takes.
-    Address(Rc<str>),
-    /// The batch's budget for looking at texts was used up.
-    Steps,
-    /// The batch's budget for making texts was used up.
-    Memory,
-}
-
-impl std::fmt::Display for Reason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Overflow => f.write_str("integer overflow: the result is beyond 128 bits"),
-            Self::Address(text) => write!(f, "'{text}' is no IP address"),
-            Self::Steps => f.write_str("the batch's budget for text tests is used up"),
-            Self::Memory => f.write_str("the batch's budget for computed texts is used up"),
-        }
-    }
-}
-
-/// The rows that could not be evaluated, with the reasons.
-#[derive(Clone, Debug)]
-pub(crate) struct Faults {
-    pub(crate) bits: Bits,
-    pub(crate) reasons: BTreeMap<usize, Reason>,
-}
-
-impl Faults {
-    pub(crate) fn none(rows: usize) -> Self {
-        Self {
-            bits: Bits::none(rows),
-            reasons: BTreeMap::new(),
-        }
-    }
-
-    pub(crate) fn add(&mut self, row: usize, reason: Reason) {
-        self.bits.set(row);
-        self.reasons.entry(row).or_insert(reason);
-    }
-
-    /// Those of both.
-    pub(crate) fn merge(&mut self, other: &Self) {
-        for (row, reason) in &other.reasons {
-            self.add(*row, reason.clone());
-        }
-    }
-
-    /// Without the rows that were decided in another way; none where none is left.
-    pub(crate) fn except(mut self, decided: &Bits) -> Option<Rc<Self>> {
-        self.bits.and_not(decided);
-        let Self { bits, reasons } = &mut self;
-        reasons.retain(|row, _| bits.get(*row));
-        (!self.reasons.is_empty()).then(|| Rc::new(self))
-    }
-
-    /// As they are; none where there are none.
-    pub(crate) fn some(self) -> Option<Rc<Self>> {
-        (!self.reasons.is_empty()).then(|| Rc::new(self))
     }
 }

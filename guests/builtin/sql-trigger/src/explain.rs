@@ -13,7 +13,7 @@ use crate::plan::{NodeId, Number};
 use crate::threshold::Windows;
 use crate::time;
 
-/// Characters of a part, and of a value.
+/// Characters of a value.
 const CHARS_MAX: usize = 200;
 /// Steps of one explanation.
 const STEPS_MAX: usize = 200;
@@ -79,7 +79,7 @@ impl Explainer<'_> {
         let reason = self.evaluation.fault(node, self.row);
         format!(
             "could not evaluate: {}",
-            reason.map(ToString::to_string).unwrap_or_default()
+            reason.map(|reason| reason.to_string()).unwrap_or_default()
         )
     }
 
@@ -105,7 +105,7 @@ impl Explainer<'_> {
         };
         steps.push(Step {
             depth,
-            part: shorten(&part.text, CHARS_MAX),
+            part: part.text.clone(),
             value,
         });
         let mut shown: Vec<(&str, PartId)> = Vec::new();

@@ -15,9 +15,12 @@ pub(crate) const NAMES: [&str; 11] = [
     "any",
 ];
 
+/// Another name of `any`, SQL's own.
+pub(crate) const SOME: &str = "some";
+
 /// Whether there is a function of that name, in lower case.
 pub(crate) fn is_one(name: &str) -> bool {
-    NAMES.contains(&name)
+    NAMES.contains(&name) || name == SOME
 }
 
 /// How many arguments a function takes, and how it is written.

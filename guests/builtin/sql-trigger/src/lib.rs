@@ -16,6 +16,7 @@ mod conditions;
 mod errors;
 mod evaluate;
 mod explain;
+mod faults;
 mod functions;
 mod kinds;
 mod like;

@@ -9,6 +9,9 @@ use memchr::memmem::Finder;
 use crate::errors::{Checked, Problem};
 use sqlparser::tokenizer::Location;
 
+/// Steps that looking at a piece in one place takes: as long as a regular expression's four bytes.
+const PIECE_STEPS: u64 = 4;
+
 /// What a LIKE is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Like {
@@ -95,18 +98,21 @@ pub(crate) struct Pattern {
 #[derive(Clone, Debug)]
 struct Part {
     pieces: Vec<Piece>,
-    /// Of a part that is nothing but text.
+    /// Of the text that it begins with.
     finder: Option<Finder<'static>>,
+    /// It is nothing but that text.
+    is_text: bool,
     /// The fewest bytes that it takes.
     bytes_min: usize,
 }
 
 impl Part {
     fn new(pieces: Vec<Piece>) -> Self {
-        let finder = match pieces.as_slice() {
-            [Piece::Text(text)] => Some(Finder::new(text.as_bytes()).into_owned()),
+        let finder = match pieces.first() {
+            Some(Piece::Text(text)) => Some(Finder::new(text.as_bytes()).into_owned()),
             _ => None,
         };
+        let is_text = matches!(pieces.as_slice(), [Piece::Text(_)]);
         let bytes_min = pieces
             .iter()
             .map(|piece| match piece {
@@ -118,6 +124,7 @@ impl Part {
         Self {
             pieces,
             finder,
+            is_text,
             bytes_min,
         }
     }
@@ -125,7 +132,7 @@ impl Part {
     /// Where it ends, if it begins at `at`.
     fn end_at(&self, text: &[u8], mut at: usize, steps: &mut u64) -> Option<usize> {
         for piece in &self.pieces {
-            *steps = steps.saturating_add(1);
+            *steps = steps.saturating_sub(PIECE_STEPS);
             match piece {
                 Piece::Run => {}
                 Piece::One => at = next_char(text, at)?,
@@ -142,13 +149,12 @@ impl Part {
 
     /// Where it ends at its first place from `at` on.
     fn find(&self, text: &[u8], at: usize, steps: &mut u64) -> Option<usize> {
-        if let Some(finder) = &self.finder {
-            let found = finder.find(text.get(at..)?)?;
-            return at.checked_add(found)?.checked_add(finder.needle().len());
-        }
         let mut from = at;
         loop {
-            if text.len().saturating_sub(from) < self.bytes_min {
+            if let Some(finder) = &self.finder {
+                from = from.checked_add(finder.find(text.get(from..)?)?)?;
+            }
+            if text.len().saturating_sub(from) < self.bytes_min || *steps == 0 {
                 return None;
             }
             if let Some(end) = self.end_at(text, from, steps) {
@@ -160,7 +166,9 @@ impl Part {
 
     /// Whether it ends the text, and begins at `at` or later.
     fn ends(&self, text: &[u8], at: usize, steps: &mut u64) -> bool {
-        if let Some(finder) = &self.finder {
+        if self.is_text
+            && let Some(finder) = &self.finder
+        {
             return text
                 .get(at..)
                 .is_some_and(|rest| rest.ends_with(finder.needle()));
@@ -168,7 +176,7 @@ impl Part {
         // Its characters counted from the end: each `_` goes one back.
         let mut end = text.len();
         for piece in self.pieces.iter().rev() {
-            *steps = steps.saturating_add(1);
+            *steps = steps.saturating_sub(PIECE_STEPS);
             let before = match piece {
                 Piece::Run => Some(end),
                 Piece::One => previous_char(text, end),
@@ -194,9 +202,12 @@ impl Pattern {
         }
     }
 
-    /// Whether the text is like it; what it took is added to `steps`.
+    /// Whether the text is like it. What it takes is taken off `steps`; where that comes to 0, the
+    /// answer means nothing.
     pub(crate) fn matches(&self, text: &[u8], steps: &mut u64) -> bool {
-        *steps = steps.saturating_add(1);
+        // What is searched for text goes over it once, sixteen bytes a step.
+        let searched = u64::try_from(text.len() / 16).unwrap_or(u64::MAX);
+        *steps = steps.saturating_sub(searched.saturating_add(1));
         let Some((first, rest)) = self.parts.split_first() else {
             return text.is_empty();
         };
@@ -252,7 +263,7 @@ mod tests {
             Like::Prefix(prefix) => text.starts_with(prefix.as_bytes()),
             Like::Suffix(suffix) => text.ends_with(suffix.as_bytes()),
             Like::Contains(part) => Finder::new(part.as_bytes()).find(text).is_some(),
-            Like::Pattern(pieces) => Pattern::new(&pieces).matches(text, &mut 0),
+            Like::Pattern(pieces) => Pattern::new(&pieces).matches(text, &mut 1_000_000),
         }
     }
 
@@ -309,8 +320,13 @@ mod tests {
         let Like::Pattern(pieces) = Like::new(&pattern, None, Location::empty()).unwrap() else {
             panic!("no pattern");
         };
-        let mut steps = 0;
-        assert!(!Pattern::new(&pieces).matches(text.as_bytes(), &mut steps));
-        assert!(steps < 10_000 * 91, "{steps}");
+        let most = 10_000 * 91 * PIECE_STEPS;
+        let mut steps = most;
+        let pattern = Pattern::new(&pieces);
+        assert!(!pattern.matches(text.as_bytes(), &mut steps));
+        assert!(steps > 0, "more than {most}");
+        let mut few = (most - steps) / 2;
+        pattern.matches(text.as_bytes(), &mut few);
+        assert_eq!(few, 0);
     }
 }

@@ -113,12 +113,13 @@ impl Regex {
         self.required.as_deref()
     }
 
-    /// Whether it matches anywhere in the text; what it took is added to `steps`.
+    /// Whether it matches anywhere in the text. What it takes is taken off `steps`; where that comes
+    /// to 0, the answer means nothing.
     pub(crate) fn matches(&self, text: &[u8], steps: &mut u64) -> bool {
         let bytes = u64::try_from(text.len())
             .unwrap_or(u64::MAX)
             .saturating_add(1);
-        *steps = steps.saturating_add(bytes);
+        *steps = steps.saturating_sub(bytes);
         let mut caches = self.caches.borrow_mut();
         let (cache, slow_cache) = &mut *caches;
         let input = Input::new(text).anchored(Anchored::No).earliest(true);
@@ -126,7 +127,10 @@ impl Regex {
             Ok(found) => found.is_some(),
             // It gave up, or met a text that it can't tell words in.
             Err(_) => {
-                *steps = steps.saturating_add(bytes.saturating_mul(self.states));
+                *steps = steps.saturating_sub(bytes.saturating_mul(self.states));
+                if *steps == 0 {
+                    return false;
+                }
                 let cache = slow_cache.get_or_insert_with(|| self.slow.create_cache());
                 self.slow.is_match(cache, input)
             }
@@ -181,13 +185,13 @@ mod tests {
             ("", "", "", true),
         ];
         for (pattern, flags, text, expected) in cases {
-            let mut steps = 0;
+            let mut steps = 1_000_000;
             assert_eq!(
                 regex(pattern, flags).matches(text.as_bytes(), &mut steps),
                 expected,
                 "{pattern} {text}"
             );
-            assert!(steps > 0);
+            assert!((1..1_000_000).contains(&steps));
         }
     }
 
@@ -213,8 +217,12 @@ mod tests {
         let text: String = (0..20_000)
             .map(|_| if random.below(2) == 0 { 'a' } else { 'b' })
             .collect();
-        let mut steps = 0;
+        let many = 1_000_000_000;
+        let mut steps = many;
         assert!(!regex.matches(text.as_bytes(), &mut steps));
-        assert!(steps > 100_000, "{steps}");
+        assert!(many - steps > 100_000, "{steps}");
+        let mut few = 100_000;
+        regex.matches(text.as_bytes(), &mut few);
+        assert_eq!(few, 0);
     }
 }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Spanned,
+    Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments,
 };
 use sqlparser::tokenizer::Location;
 
@@ -23,8 +23,14 @@ struct Call {
 
 impl Checker<'_> {
     pub(super) fn call(&mut self, function: &Function) -> Checked<Typed> {
-        let at = function.name.span().start;
-        let name = function.name.to_string().to_lowercase();
+        let [part] = function.name.0.as_slice() else {
+            return Err(Problem::whole("a function's name is one word"));
+        };
+        let (at, name) = part
+            .as_ident()
+            .map_or((Location::empty(), String::new()), |name| {
+                (name.span.start, name.value.to_lowercase())
+            });
         if !functions::is_one(&name) {
             let meant = suggestion(&name, functions::NAMES.iter().copied());
             return Err(Problem::at(
@@ -86,7 +92,7 @@ impl Checker<'_> {
                 let node = self.plan.add(Node::Coalesce(ty.shape(), nodes));
                 Ok(self.of_type(node, ty, list, at, text, parts))
             }
-            "any" => {
+            "any" | functions::SOME => {
                 let list = args.swap_remove(0);
                 self.element(list).map(|element| Typed { at, ..element })
             }
@@ -250,18 +256,11 @@ impl Checker<'_> {
                     pattern: constant.clone(),
                     flags,
                 };
-                self.shared.regexes = self.shared.regexes.saturating_add(1);
-                if self.shared.regexes > REGEXES_MAX {
-                    let text = format!(
-                        "more than {REGEXES_MAX} regular expressions in all conditions; LIKE, starts_with, ends_with and contains are not counted"
-                    );
-                    return Err(Problem::at(pattern.at, text));
-                }
                 let matcher = Matcher::new(&test, pattern.at)?;
                 if whole.ty == Type::Null {
                     self.plan.add(Node::Null(Shape::Truth))
                 } else {
-                    self.plan.add_test(whole.node, test, matcher)
+                    self.add_regex(whole.node, test, matcher, pattern.at)?
                 }
             }
             _ => {
@@ -278,6 +277,29 @@ impl Checker<'_> {
             node
         };
         Ok(self.reduced(node, list, at, text, parts))
+    }
+
+    /// Those that are in the plan already are not counted again.
+    fn add_regex(
+        &mut self,
+        text: NodeId,
+        test: TextTest,
+        matcher: Matcher,
+        at: Location,
+    ) -> Checked<NodeId> {
+        let before = self.plan.len();
+        let node = self.plan.add_test(text, test, matcher);
+        let new = self.plan.len().saturating_sub(before);
+        self.shared.regexes = self.shared.regexes.saturating_add(new);
+        if self.shared.regexes > REGEXES_MAX {
+            return Err(Problem::at(
+                at,
+                format!(
+                    "more than {REGEXES_MAX} regular expressions in all conditions; LIKE, starts_with, ends_with and contains are not counted"
+                ),
+            ));
+        }
+        Ok(node)
     }
 
     fn cidr_contains(
@@ -305,8 +327,11 @@ impl Checker<'_> {
         Ok(self.reduced(node, address.list, at, text, parts))
     }
 
-    pub(super) fn concat(&mut self, left: &Expr, right: &Expr) -> Checked<Typed> {
-        let mut operands = [self.text(left, "||")?, self.text(right, "||")?];
+    pub(super) fn concat(&mut self, left: Typed, right: Typed) -> Checked<Typed> {
+        let mut operands = [left, right];
+        for operand in &operands {
+            self.needs_text(operand, "||")?;
+        }
         let text = format!("{} || {}", operands[0].text, operands[1].text);
         let at = operands[0].at;
         if operands.iter().any(|operand| operand.ty == Type::Null) {

@@ -1,9 +1,9 @@
 //! CASE, with and without an operand.
 
-use sqlparser::ast::{CaseWhen, Expr, Spanned};
+use sqlparser::ast::{CaseWhen, Expr};
 
 use super::comparisons::Operator;
-use super::{Checker, Constant, Type, Typed};
+use super::{Checker, Constant, Type, Typed, start};
 use crate::errors::{Checked, Problem};
 use crate::plan::{Node, NodeId};
 
@@ -15,7 +15,7 @@ impl Checker<'_> {
         whens: &[CaseWhen],
         otherwise: Option<&Expr>,
     ) -> Checked<Typed> {
-        let at = whole.span().start;
+        let at = start(whole);
         let operand = operand.map(|operand| self.expr(operand)).transpose()?;
         let mut tests: Vec<NodeId> = Vec::new();
         let mut values: Vec<Typed> = Vec::new();

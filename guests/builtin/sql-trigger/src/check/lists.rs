@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use sqlparser::ast::{BinaryOperator, Expr, Spanned, Value};
+use sqlparser::ast::{Expr, Value};
 
 use super::comparisons::Operator;
-use super::{Checker, Constant, Type, Typed, refused};
+use super::{Checker, Constant, Type, Typed, refused, start};
 use crate::errors::{Checked, Problem, quoted};
 use crate::kinds::ColumnType;
 use crate::like::Like;
@@ -105,30 +105,24 @@ impl Checker<'_> {
     }
 
     pub(super) fn like(&mut self, expr: &Expr) -> Checked<Typed> {
-        let (negated, any, inner, pattern, escape, folded) = match expr {
+        let (negated, inner, pattern, escape, folded) = match expr {
             Expr::Like {
                 negated,
-                any,
                 expr,
                 pattern,
                 escape_char,
-            } => (*negated, *any, expr, pattern, escape_char, false),
+                ..
+            } => (*negated, expr, pattern, escape_char, false),
             Expr::ILike {
                 negated,
-                any,
                 expr,
                 pattern,
                 escape_char,
-            } => (*negated, *any, expr, pattern, escape_char, true),
+                ..
+            } => (*negated, expr, pattern, escape_char, true),
             other => return Err(refused(other)),
         };
         let word = if folded { "ILIKE" } else { "LIKE" };
-        if any {
-            let text = format!(
-                "there is no {word} ANY; write several {word} with OR, or any(list) {word} 'pattern' to look into a list"
-            );
-            return Err(Problem::at(pattern.span().start, text));
-        }
         let typed = self.text(inner, word)?;
         let pattern = self.expr(pattern)?;
         let escape = escape
@@ -163,6 +157,10 @@ impl Checker<'_> {
                 let matcher = Matcher::new(&test, pattern.at)?;
                 self.plan.add_test(node, test, matcher)
             }
+            _ if pattern.list.is_some() => {
+                let text = format!("to look into a list write any(list) {word} 'pattern'");
+                return Err(Problem::at(pattern.at, text));
+            }
             _ => {
                 let text = format!(
                     "the pattern of {word} is a text in quotes; for others there are starts_with, ends_with and contains"
@@ -175,7 +173,7 @@ impl Checker<'_> {
     }
 
     fn escape(&mut self, escape: &Expr) -> Checked<char> {
-        let at = escape.span().start;
+        let at = start(escape);
         let text = match escape {
             Expr::Value(value) => match &value.value {
                 Value::SingleQuotedString(text) => Some(text.as_str()),
@@ -239,31 +237,6 @@ impl Checker<'_> {
             format!("{} {words}", typed.text),
             typed.parts,
         ))
-    }
-
-    /// `value = ANY(list)`, with any comparison.
-    pub(super) fn any_operator(
-        &mut self,
-        left: &Expr,
-        op: &BinaryOperator,
-        right: &Expr,
-    ) -> Checked<Typed> {
-        let Some(operator) = Operator::of(op) else {
-            return Err(Problem::at(
-                right.span().start,
-                "before ANY stands a comparison; for others write any(list), as in any(command_line) LIKE '%x%'",
-            ));
-        };
-        let (left, right) = (self.expr(left)?, self.expr(right)?);
-        let right = self.element(right)?;
-        self.comparison(
-            operator,
-            left,
-            Typed {
-                text: right.text.replacen("any", "ANY", 1),
-                ..right
-            },
-        )
     }
 
     /// One text of a list.

@@ -7,88 +7,35 @@
 //! list's texts, up to the smallest test around it, which then is true for the row if it is true for
 //! one of them.
 
+mod arithmetic;
 mod calls;
 mod case;
 mod comparisons;
 mod lists;
 mod literals;
+mod logic;
+mod ranges;
+mod typed;
 
-use sqlparser::ast::{BinaryOperator, Expr, Ident, Spanned, UnaryOperator};
+use sqlparser::ast::{BinaryOperator, Expr, Ident, UnaryOperator};
 use sqlparser::tokenizer::Location;
-use std::rc::Rc;
 
-use crate::errors::{Checked, Problem, quoted};
+use crate::errors::{Checked, Problem, quoted, shorten};
 use crate::kinds::{Column, ColumnType, Kind};
-use crate::plan::{Arithmetic, Node, NodeId, Number, Plan, Shape};
+use crate::plan::{Node, NodeId, Plan};
+use arithmetic::number_of;
 use comparisons::Operator;
+use typed::{Constant, Type, Typed};
 
+/// Levels of an expression: each takes about a kilobyte of the stack. What is joined by AND, OR or
+/// arithmetic is one level, however much it is.
+const DEPTH_MAX: usize = 128;
+/// Characters of a part as it is shown.
+const PART_CHARS_MAX: usize = 200;
+/// Parts of all conditions together: each takes up to a kilobyte.
+const PARTS_MAX: usize = 20_000;
 /// Different regular expressions of all conditions: each takes up to half a megabyte.
 pub(crate) const REGEXES_MAX: usize = 64;
-
-/// What an expression is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Type {
-    Bool,
-    Integer,
-    Float,
-    Time,
-    Text,
-    List,
-    /// The literal NULL, which is of any type.
-    Null,
-}
-
-impl Type {
-    const fn words(self) -> &'static str {
-        match self {
-            Self::Bool => "true or false",
-            Self::Integer => "a whole number",
-            Self::Float => "a number",
-            Self::Time => "a time",
-            Self::Text => "a text",
-            Self::List => "a list of texts",
-            Self::Null => "NULL",
-        }
-    }
-
-    const fn shape(self) -> Shape {
-        match self {
-            Self::Bool => Shape::Truth,
-            Self::Integer | Self::Float | Self::Time => Shape::Number,
-            Self::Text | Self::List | Self::Null => Shape::Text,
-        }
-    }
-
-    const fn is_number(self) -> bool {
-        matches!(self, Self::Integer | Self::Float)
-    }
-}
-
-/// A value that is known at load.
-#[derive(Clone, Debug, PartialEq)]
-enum Constant {
-    Null,
-    Bool(bool),
-    /// A time, too.
-    Integer(i128),
-    Float(f64),
-    Text(Rc<str>),
-}
-
-/// An expression that was checked.
-#[derive(Clone, Debug)]
-struct Typed {
-    node: NodeId,
-    ty: Type,
-    constant: Option<Constant>,
-    /// It is about each text of that list, not about each row.
-    list: Option<Column>,
-    at: Location,
-    /// As it is shown.
-    text: String,
-    /// What of it is shown when it is explained.
-    parts: Vec<PartId>,
-}
 
 /// A part's place among those of its condition.
 pub(crate) type PartId = usize;
@@ -122,6 +69,8 @@ pub(crate) struct CheckedCondition {
 pub(crate) struct Shared {
     /// Regular expressions so far.
     pub(crate) regexes: usize,
+    /// Parts so far.
+    pub(crate) parts: usize,
 }
 
 /// Checks an expression over a kind's columns, and puts its nodes into the plan.
@@ -136,6 +85,7 @@ pub(crate) fn check(
         plan,
         shared,
         parts: Vec::new(),
+        depth: 0,
     };
     let typed = checker.expr(expr)?;
     let hint = match typed.ty {
@@ -159,6 +109,13 @@ pub(crate) fn check(
         // A literal shows nothing of itself.
         _ => checker.part(&typed.text, Shows::Node(typed.node), typed.parts),
     };
+    let parts = checker.parts.len();
+    checker.shared.parts = checker.shared.parts.saturating_add(parts);
+    if checker.shared.parts > PARTS_MAX {
+        return Err(Problem::whole(format!(
+            "all conditions together have more than {PARTS_MAX} parts, which are tests, columns and what is calculated"
+        )));
+    }
     Ok(CheckedCondition {
         root: typed.node,
         parts: checker.parts,
@@ -171,10 +128,24 @@ struct Checker<'a> {
     plan: &'a mut Plan,
     shared: &'a mut Shared,
     parts: Vec<Part>,
+    /// How deep it is in the expression.
+    depth: usize,
 }
 
 impl Checker<'_> {
     fn expr(&mut self, expr: &Expr) -> Checked<Typed> {
+        if self.depth >= DEPTH_MAX {
+            return Err(Problem::whole(
+                "it is nested too deeply; make several conditions of it",
+            ));
+        }
+        self.depth += 1;
+        let typed = self.level(expr);
+        self.depth -= 1;
+        typed
+    }
+
+    fn level(&mut self, expr: &Expr) -> Checked<Typed> {
         use UnaryOperator::{Minus, Not, Plus};
         match expr {
             Expr::Identifier(name) => self.column(name),
@@ -210,12 +181,6 @@ impl Checker<'_> {
                 high,
             } => self.between(expr, low, high, *negated),
             Expr::Like { .. } | Expr::ILike { .. } => self.like(expr),
-            Expr::AnyOp {
-                left,
-                compare_op,
-                right,
-                ..
-            } => self.any_operator(left, compare_op, right),
             Expr::Function(function) => self.call(function),
             Expr::Case {
                 operand,
@@ -272,113 +237,15 @@ impl Checker<'_> {
         op: &BinaryOperator,
         right: &Expr,
     ) -> Checked<Typed> {
-        let operator = match op {
-            BinaryOperator::And | BinaryOperator::Or => return self.chain(expr, op),
-            BinaryOperator::Plus => return self.calculation(left, Arithmetic::Add, "+", right),
-            BinaryOperator::Minus => {
-                return self.calculation(left, Arithmetic::Subtract, "-", right);
-            }
-            BinaryOperator::Multiply => {
-                return self.calculation(left, Arithmetic::Multiply, "*", right);
-            }
-            BinaryOperator::Divide => {
-                return self.calculation(left, Arithmetic::Divide, "/", right);
-            }
-            BinaryOperator::Modulo => {
-                return self.calculation(left, Arithmetic::Remainder, "%", right);
-            }
-            BinaryOperator::StringConcat => return self.concat(left, right),
-            op => Operator::of(op).ok_or_else(|| refused(expr))?,
-        };
+        if matches!(op, BinaryOperator::And | BinaryOperator::Or) {
+            return self.chain(expr, op);
+        }
+        if arithmetic::makes_value(op) {
+            return self.values(expr);
+        }
+        let operator = Operator::of(op).ok_or_else(|| refused(expr))?;
         let (left, right) = (self.expr(left)?, self.expr(right)?);
         self.comparison(operator, left, right)
-    }
-
-    /// All that is joined by the same AND or OR.
-    fn chain(&mut self, expr: &Expr, op: &BinaryOperator) -> Checked<Typed> {
-        let mut operands = Vec::new();
-        let mut next = expr;
-        while let Expr::BinaryOp {
-            left,
-            op: inner,
-            right,
-        } = next
-            && inner == op
-        {
-            operands.push(&**right);
-            next = left;
-        }
-        operands.push(next);
-        let word = if *op == BinaryOperator::And {
-            "AND"
-        } else {
-            "OR"
-        };
-        let operands = operands
-            .into_iter()
-            .rev()
-            .map(|operand| self.test(operand, word))
-            .collect::<Checked<Vec<_>>>()?;
-        let texts: Vec<&str> = operands
-            .iter()
-            .map(|operand| operand.text.as_str())
-            .collect();
-        let text = texts.join(&format!(" {word} "));
-        let mut nodes: Vec<NodeId> = operands.iter().map(|operand| operand.node).collect();
-        // The order changes nothing, so that the same parts are the same node.
-        nodes.sort_unstable();
-        nodes.dedup();
-        let node = match (nodes.as_slice(), word) {
-            ([one], _) => *one,
-            (_, "AND") => self.plan.add(Node::And(nodes.into())),
-            _ => self.plan.add(Node::Or(nodes.into())),
-        };
-        let at = operands
-            .first()
-            .map_or(Location::empty(), |operand| operand.at);
-        let parts = operands
-            .into_iter()
-            .flat_map(|operand| operand.parts)
-            .collect();
-        Ok(self.tested(node, at, text, parts))
-    }
-
-    fn not(&mut self, inner: &Expr) -> Checked<Typed> {
-        let inner = self.test(inner, "NOT")?;
-        let node = self.denied(inner.node);
-        Ok(self.tested(node, inner.at, format!("NOT {}", inner.text), inner.parts))
-    }
-
-    /// The node of the opposite.
-    fn denied(&mut self, node: NodeId) -> NodeId {
-        match self.plan.node(node) {
-            Some(Node::Not(inner)) => *inner,
-            _ => self.plan.add(Node::Not(node)),
-        }
-    }
-
-    /// An expression that must be a test, for `word` joins tests.
-    fn test(&mut self, expr: &Expr, word: &str) -> Checked<Typed> {
-        let mut typed = self.expr(expr)?;
-        match typed.ty {
-            Type::Bool => Ok(typed),
-            Type::Null => {
-                typed.node = self.plan.add(Node::Null(Shape::Truth));
-                Ok(Typed {
-                    ty: Type::Bool,
-                    ..typed
-                })
-            }
-            ty => Err(Problem::at(
-                typed.at,
-                format!(
-                    "`{}` is {}, and {word} takes tests, such as {} IS NOT NULL",
-                    quoted(&typed.text),
-                    ty.words(),
-                    quoted(&typed.text)
-                ),
-            )),
-        }
     }
 
     /// What a test of a row is, as a part of its own.
@@ -413,27 +280,11 @@ impl Checker<'_> {
 
     fn part(&mut self, text: &str, shows: Shows, children: Vec<PartId>) -> PartId {
         self.parts.push(Part {
-            text: text.to_owned(),
+            text: shorten(text, PART_CHARS_MAX),
             shows,
             children,
         });
         self.parts.len().saturating_sub(1)
-    }
-
-    /// An expression that must be a number.
-    fn number(&mut self, expr: &Expr, what: &str) -> Checked<Typed> {
-        let typed = self.expr(expr)?;
-        match typed.ty {
-            Type::Integer | Type::Float | Type::Null => Ok(typed),
-            ty => Err(Problem::at(
-                typed.at,
-                format!(
-                    "`{}` is {}, and {what} takes a number",
-                    quoted(&typed.text),
-                    ty.words()
-                ),
-            )),
-        }
     }
 
     /// An expression that must be a text; a list is told how it would be one.
@@ -443,115 +294,6 @@ impl Checker<'_> {
             Type::Text | Type::Null => Ok(typed),
             ty => Err(not_a_text(&typed, ty, what)),
         }
-    }
-
-    fn negated(&mut self, inner: &Expr) -> Checked<Typed> {
-        let inner = self.number(inner, "-")?;
-        let text = format!("-{}", inner.text);
-        if let Some(constant) = &inner.constant {
-            let constant = match constant {
-                // Of 128 bits no literal comes near the end; what was calculated may.
-                Constant::Integer(value) => match value.checked_neg() {
-                    Some(value) => Constant::Integer(value),
-                    None => return Err(overflow(inner.at)),
-                },
-                Constant::Float(value) => Constant::Float(-value),
-                other => other.clone(),
-            };
-            return Ok(self.constant(constant, inner.ty, inner.at, text));
-        }
-        let zero = self.constant(Constant::Integer(0), Type::Integer, inner.at, String::new());
-        self.calculated(zero, Arithmetic::Subtract, inner, text)
-    }
-
-    fn calculation(
-        &mut self,
-        left: &Expr,
-        operator: Arithmetic,
-        sign: &str,
-        right: &Expr,
-    ) -> Checked<Typed> {
-        let (left, right) = (self.expr(left)?, self.expr(right)?);
-        let text = format!("{} {sign} {}", left.text, right.text);
-        let times = matches!(
-            (operator, left.ty, right.ty),
-            (
-                Arithmetic::Add | Arithmetic::Subtract,
-                Type::Time,
-                Type::Integer
-            ) | (Arithmetic::Subtract, Type::Time, Type::Time)
-                | (Arithmetic::Add, Type::Integer, Type::Time)
-        );
-        for operand in [&left, &right] {
-            let fits = operand.ty.is_number() || operand.ty == Type::Null || times;
-            if !fits {
-                let takes = match (operator, operand.ty) {
-                    (_, Type::Text) if sign == "+" => "takes numbers; texts are joined with ||",
-                    (Arithmetic::Add | Arithmetic::Subtract, Type::Time) => {
-                        "takes numbers, a time and whole nanoseconds, or with - two times"
-                    }
-                    _ => "takes numbers",
-                };
-                let text = format!(
-                    "`{}` is {}, and {sign} {takes}",
-                    quoted(&operand.text),
-                    operand.ty.words()
-                );
-                return Err(Problem::at(operand.at, text));
-            }
-            if operator == Arithmetic::Remainder && operand.ty == Type::Float {
-                let text = format!(
-                    "`{}` is a number with a fraction, and % takes whole numbers",
-                    quoted(&operand.text)
-                );
-                return Err(Problem::at(operand.at, text));
-            }
-        }
-        self.calculated(left, operator, right, text)
-    }
-
-    fn calculated(
-        &mut self,
-        left: Typed,
-        operator: Arithmetic,
-        right: Typed,
-        text: String,
-    ) -> Checked<Typed> {
-        let ty = match (left.ty, right.ty) {
-            (Type::Null, _) | (_, Type::Null) => Type::Null,
-            (Type::Time, Type::Time) => Type::Integer,
-            (Type::Time, _) | (_, Type::Time) => Type::Time,
-            (Type::Integer, Type::Integer) => Type::Integer,
-            _ => Type::Float,
-        };
-        let at = left.at;
-        if ty == Type::Null {
-            return Ok(self.constant(Constant::Null, Type::Null, at, text));
-        }
-        if let (Some(one), Some(other)) = (number_of(&left), number_of(&right)) {
-            let constant = match crate::evaluate::calculated(operator, one, other) {
-                Number::Integer(value) => Constant::Integer(value),
-                Number::Float(value) => Constant::Float(value),
-                Number::Null => Constant::Null,
-                Number::Fault => return Err(overflow(at)),
-            };
-            let ty = if constant == Constant::Null {
-                Type::Null
-            } else {
-                ty
-            };
-            return Ok(self.constant(constant, ty, at, text));
-        }
-        let mut operands = [left, right];
-        let list = self.align(&mut operands)?;
-        let [left, right] = operands;
-        let node = self.plan.add(Node::Arithmetic {
-            operator,
-            left: left.node,
-            right: right.node,
-        });
-        let parts = left.parts.into_iter().chain(right.parts).collect();
-        Ok(self.value(node, ty, list, at, text, parts))
     }
 
     /// A value that is made of others; it is shown as a part of its own.
@@ -623,34 +365,48 @@ fn not_a_text(typed: &Typed, ty: Type, what: &str) -> Problem {
     Problem::at(typed.at, text)
 }
 
-fn overflow(at: Location) -> Problem {
-    Problem::at(at, "the number that begins here is beyond 128 bits")
-}
-
-fn number_of(typed: &Typed) -> Option<Number> {
-    match typed.constant.as_ref()? {
-        Constant::Integer(value) => Some(Number::Integer(*value)),
-        Constant::Float(value) => Some(Number::Float(*value)),
-        _ => None,
-    }
-}
-
 /// What SQL has and a condition has not.
 fn refused(expr: &Expr) -> Problem {
-    let at = expr.span().start;
+    let at = start(expr);
     let text = match expr {
         Expr::CompoundIdentifier(names) => {
             let column = names.last().map_or("", |name| name.value.as_str());
             format!("a column stands alone: write {}", quoted(column))
         }
-        Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => {
-            "a condition has no subqueries: it looks at one row of one kind".to_owned()
-        }
-        Expr::AllOp { .. } => {
-            "there is no ALL; write NOT (… = ANY(list)) with the opposite test".to_owned()
-        }
         Expr::Tuple(_) => "a list in parentheses stands behind IN only".to_owned(),
         _ => "this form of SQL is none that conditions have".to_owned(),
     };
     Problem::at(at, text)
+}
+
+/// Where an expression begins, or the first part of it that has a place. (sqlparser's own way knows
+/// all of SQL, and is a hundred kilobytes of code.)
+fn start(expr: &Expr) -> Location {
+    let mut expr = expr;
+    loop {
+        expr = match expr {
+            Expr::Identifier(name) => return name.span.start,
+            Expr::CompoundIdentifier(names) => {
+                return names
+                    .first()
+                    .map_or(Location::empty(), |name| name.span.start);
+            }
+            Expr::Value(value) => return value.span.start,
+            Expr::TypedString(typed) => return typed.value.span.start,
+            Expr::Function(function) => {
+                let name = function.name.0.first().and_then(|part| part.as_ident());
+                return name.map_or(Location::empty(), |name| name.span.start);
+            }
+            Expr::Case { case_token, .. } => return case_token.0.span.start,
+            Expr::Tuple(items) => match items.first() {
+                Some(item) => item,
+                None => return Location::empty(),
+            },
+            Expr::Nested(inner)
+            | Expr::UnaryOp { expr: inner, .. }
+            | Expr::BinaryOp { left: inner, .. }
+            | Expr::CompoundFieldAccess { root: inner, .. } => inner,
+            _ => return Location::empty(),
+        };
+    }
 }

@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use super::strings::TextBuilder;
 use super::{Cell, Evaluated, Evaluation, Value};
-use crate::bits::{Faults, Reason, Truth};
+use crate::bits::Truth;
+use crate::faults::{Faults, Reason};
 use crate::plan::{NodeId, Number, Shape};
 
 /// Which value a row takes.
@@ -125,6 +126,6 @@ impl Evaluation<'_> {
     }
 
     fn reason(&self, node: NodeId, row: usize) -> Reason {
-        self.fault(node, row).cloned().unwrap_or(Reason::Overflow)
+        self.fault(node, row).unwrap_or(Reason::Overflow)
     }
 }

@@ -4,7 +4,8 @@
 //! `unknown AND fault` are faults. So a verdict does not depend on the order of a condition's parts.
 
 use super::{Evaluated, Evaluation, Value};
-use crate::bits::{Bits, Faults, Truth};
+use crate::bits::{Bits, Truth};
+use crate::faults::Faults;
 use crate::plan::NodeId;
 use std::rc::Rc;
 
@@ -100,9 +101,9 @@ impl Evaluation<'_> {
             if texts().all(|text| truth.no.get(text)) {
                 all.no.set(row);
             } else if let Some(reason) =
-                inner.and_then(|inner| texts().find_map(|text| inner.reasons.get(&text)))
+                inner.and_then(|inner| texts().find_map(|text| inner.reason(text)))
             {
-                faults.add(row, reason.clone());
+                faults.add(row, reason);
             }
         }
         (Value::Truth(all), faults.some())

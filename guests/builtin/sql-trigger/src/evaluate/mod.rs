@@ -15,15 +15,16 @@ use std::rc::Rc;
 
 use weir_guest::TextColumn;
 
-use crate::bits::{Bits, Faults, Reason, Truth};
+use crate::bits::{Bits, Truth};
 use crate::columns::{ColumnData, Columns};
+use crate::faults::{Faults, Reason};
 use crate::plan::{Node, NodeId, Number, Plan, Shape};
 use dictionary::Dictionary;
 pub(crate) use numbers::{calculated, order_exact, rounded, truncated};
 
 /// Steps of text tests that a batch may take besides those of its rows: a step is a byte that a
-/// regular expression looks at, or sixteen that a search does, and costs about 15 units of fuel.
-const STEPS_MAX: u64 = 16_000_000;
+/// regular expression looks at, or sixteen that a search does, and costs 15 to 40 units of fuel.
+const STEPS_MAX: u64 = 8_000_000;
 /// Steps for each row, as a call's fuel grows with them, too.
 const STEPS_PER_ROW: u64 = 4_000;
 /// Bytes of texts that a batch may make (lower, upper, basename, ||, coalesce, CASE).
@@ -149,8 +150,8 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Why a node could not evaluate a row.
-    pub(crate) fn fault(&self, node: NodeId, row: usize) -> Option<&Reason> {
-        self.faults(node)?.reasons.get(&row)
+    pub(crate) fn fault(&self, node: NodeId, row: usize) -> Option<Reason> {
+        self.faults(node)?.reason(row)
     }
 
     /// A node's value of a row.

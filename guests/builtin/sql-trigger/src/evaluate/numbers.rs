@@ -10,8 +10,9 @@ use std::rc::Rc;
 use weir_guest::{Column as _, FixedColumn, FixedWidth};
 
 use super::{Evaluated, Evaluation, Value};
-use crate::bits::{Bits, Faults, Reason, Truth};
+use crate::bits::{Bits, Truth};
 use crate::columns::ColumnData;
+use crate::faults::{Faults, Reason};
 use crate::plan::{Arithmetic, Comparison, NodeId, Number, Shape};
 
 /// Runs something with a column of whole numbers, of whatever width.

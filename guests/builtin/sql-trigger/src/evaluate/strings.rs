@@ -8,7 +8,8 @@ use memchr::memmem;
 use weir_guest::{Column as _, RawColumn, TextColumn};
 
 use super::{Evaluated, Evaluation, Value};
-use crate::bits::{Bits, Faults, Reason, Truth};
+use crate::bits::{Bits, Truth};
+use crate::faults::{Faults, Reason};
 use crate::like::is_continued;
 use crate::plan::{NodeId, Number, Within};
 

@@ -7,9 +7,10 @@ use weir_guest::{Mask, TextColumn};
 
 use super::dictionary::Dictionary;
 use super::{Budget, Evaluated, Evaluation, Value};
-use crate::bits::{Bits, Faults, Reason, Truth};
+use crate::bits::{Bits, Truth};
 use crate::cidr;
 use crate::errors::shorten;
+use crate::faults::{Faults, Reason};
 use crate::plan::NodeId;
 use crate::texts::{DEAR_MIN, Matcher};
 
@@ -65,7 +66,7 @@ impl Evaluation<'_> {
             return (Value::Truth(Truth::constant(Some(yes.get(0)), rows)), None);
         };
         let mut all = Faults::none(rows);
-        for reason in faults.reasons.values() {
+        if let Some(reason) = faults.reason(0) {
             (0..rows).for_each(|row| all.add(row, reason.clone()));
         }
         (Value::Truth(Truth::constant(None, rows)), all.some())
@@ -106,8 +107,8 @@ fn spread(
     };
     let mut all = Faults::none(rows);
     for (row, place) in dictionary.places().enumerate() {
-        if let Some(reason) = place.and_then(|place| faults.reasons.get(&place)) {
-            all.add(row, reason.clone());
+        if let Some(reason) = place.and_then(|place| faults.reason(place)) {
+            all.add(row, reason);
         }
     }
     (yes, Some(all))
@@ -237,15 +238,12 @@ fn each(
         let Some(text) = column.bytes(row) else {
             continue;
         };
+        let says = says(text, &mut budget.steps);
         if budget.steps == 0 {
             left.push(row);
-            continue;
-        }
-        let mut steps = 0;
-        if says(text, &mut steps) {
+        } else if says {
             yes.set(row);
         }
-        budget.take(steps);
     }
     let faults = (!left.is_empty()).then(|| used_up(column, left.into_iter()));
     (yes, faults)

@@ -225,6 +225,8 @@ fn what_is_nested_as_deeply_as_may_be_is_read_or_refused() {
                 }
             }
         }
+        let error = Conditions::compile(&[raw(&format!("true{}", " IS NULL".repeat(300)))]);
+        assert!(error.unwrap_err().contains("nested too deeply"));
         let chain = (0..390)
             .map(|number| number.to_string())
             .collect::<Vec<_>>();

@@ -172,7 +172,7 @@ fn where_the_budget_ends_rows_are_undecided() {
         .map(|condition| {
             evaluation
                 .faults(condition.checked.root)
-                .map_or(0, |faults| faults.reasons.len())
+                .map_or(0, |faults| faults.bits.iter().count())
         })
         .collect();
     assert_eq!(faults, [2, 4]);

@@ -3,40 +3,25 @@
 //! Invariant: what was compiled can be evaluated; whatever is wrong is told at load, a line for each
 //! condition that is, and nothing else is touched by it.
 
+mod compile;
+
 use weir_guest::{Firing, Priority, Undecided, Verdicts};
 
-use crate::check::{self, CheckedCondition, PartId, Shared, Shows};
+use crate::check::{CheckedCondition, PartId, Shared, Shows};
 use crate::columns::{Cell, Columns};
-use crate::errors::{Checked, Problem, quoted, shorten, suggestion};
+use crate::errors::quoted;
 use crate::evaluate::Evaluation;
 use crate::kinds::{Column, KINDS, Kind, TIMESTAMP};
 use crate::message::Message;
-use crate::parse;
 use crate::plan::Plan;
-use crate::settings::{RawCondition, RawThreshold};
-use crate::threshold::{Limit, Windows, print_of};
+use crate::settings::RawCondition;
+use crate::threshold::{Limit, Windows};
+use compile::compile;
 
 /// Conditions of a slot.
 const CONDITIONS_MAX: usize = 1_000;
-/// Bytes of a name, and of a target: what the host takes.
-const NAME_BYTES_MAX: usize = 200;
-/// Rows that a threshold may count.
-const COUNT_MAX: u64 = 10_000;
-/// The longest window: a week.
-const WINDOW_MS_MAX: u64 = 7 * 86_400_000;
-/// Columns that a threshold may group by.
-const BY_MAX: usize = 16;
 /// Verdicts that the host takes of a batch, for each row.
 const VERDICTS_PER_ROW_MAX: usize = 4;
-/// Characters of a part that is told of an undecided row.
-const PART_CHARS_MAX: usize = 200;
-
-const PRIORITIES: [Priority; 4] = [
-    Priority::Critical,
-    Priority::High,
-    Priority::Normal,
-    Priority::Low,
-];
 
 /// A condition, compiled.
 #[derive(Debug)]
@@ -74,6 +59,8 @@ pub(crate) struct OfKind {
     pub(crate) plan: Plan,
     /// Places among all conditions.
     pub(crate) rules: Vec<usize>,
+    /// The same, the most urgent first.
+    urgent: Vec<usize>,
     /// The columns that they read.
     pub(crate) columns: Vec<Column>,
 }
@@ -103,6 +90,7 @@ impl Conditions {
                 kind,
                 plan: Plan::default(),
                 rules: Vec::new(),
+                urgent: Vec::new(),
                 columns: Vec::new(),
             })
             .collect();
@@ -161,28 +149,34 @@ impl Conditions {
         windows: &mut Windows,
     ) -> (Verdicts, usize) {
         let evaluation = Evaluation::of(&of_kind.plan, columns);
-        let mut firings = Vec::new();
-        let mut undecided = Vec::new();
-        for rule in &of_kind.rules {
-            let Some(condition) = self.all.get(*rule) else {
-                continue;
-            };
-            let number = u32::try_from(*rule).unwrap_or(u32::MAX);
+        let most = columns.rows().max(1).saturating_mul(VERDICTS_PER_ROW_MAX);
+        let (mut firings, mut undecided, mut left_out) = (Vec::new(), Vec::new(), 0_usize);
+        for (number, condition) in self.urgent_first(of_kind) {
             for row in evaluation.truth(condition.checked.root).yes.iter() {
-                if condition.fires(columns, row, windows) {
+                // What is left out is counted by its threshold all the same.
+                if !condition.fires(columns, row, windows) {
+                    continue;
+                }
+                if firings.len() < most {
                     firings.push((row, number));
+                } else {
+                    left_out = left_out.saturating_add(1);
                 }
             }
-            for row in evaluation
-                .faults(condition.checked.root)
-                .iter()
-                .flat_map(|faults| faults.reasons.keys())
-            {
-                undecided.push((*row, number));
+        }
+        let most = most.saturating_sub(firings.len());
+        for (number, condition) in self.urgent_first(of_kind) {
+            let faults = evaluation.faults(condition.checked.root);
+            for row in faults.iter().flat_map(|faults| faults.bits.iter()) {
+                if undecided.len() < most {
+                    undecided.push((row, number));
+                } else {
+                    left_out = left_out.saturating_add(1);
+                }
             }
         }
-        let most = columns.rows().max(1).saturating_mul(VERDICTS_PER_ROW_MAX);
-        let left_out = self.cut(&mut firings, &mut undecided, most);
+        firings.sort_unstable();
+        undecided.sort_unstable();
         let condition = |rule: u32| self.all.get(usize::try_from(rule).ok()?);
         let firing = |(row, rule): (usize, u32)| Firing {
             row: u32::try_from(row).unwrap_or(u32::MAX),
@@ -209,28 +203,13 @@ impl Conditions {
         (verdicts, left_out)
     }
 
-    /// Leaves the most urgent where there are too many, and orders by row; how many it left out.
-    fn cut(
-        &self,
-        firings: &mut Vec<(usize, u32)>,
-        undecided: &mut Vec<(usize, u32)>,
-        most: usize,
-    ) -> usize {
-        let total = firings.len().saturating_add(undecided.len());
-        if total > most {
-            let priority = |rule: u32| {
-                let place = usize::try_from(rule).unwrap_or(usize::MAX);
-                self.all.get(place).map(|condition| condition.priority)
-            };
-            for verdicts in [&mut *firings, undecided] {
-                verdicts.sort_by_key(|(row, rule)| (std::cmp::Reverse(priority(*rule)), *row));
-            }
-            firings.truncate(most);
-            undecided.truncate(most.saturating_sub(firings.len()));
-        }
-        firings.sort_unstable();
-        undecided.sort_unstable();
-        total.saturating_sub(most)
+    /// A kind's conditions with their numbers, the most urgent first.
+    fn urgent_first<'a>(
+        &'a self,
+        of_kind: &'a OfKind,
+    ) -> impl Iterator<Item = (u32, &'a Condition)> + 'a {
+        let numbered = |rule: &usize| Some((u32::try_from(*rule).ok()?, self.all.get(*rule)?));
+        of_kind.urgent.iter().filter_map(numbered)
     }
 }
 
@@ -253,6 +232,10 @@ impl OfKind {
         columns.sort_unstable();
         columns.dedup();
         self.columns = columns;
+        let priority = |rule: &usize| all.get(*rule).map(|condition| condition.priority);
+        let mut urgent = self.rules.clone();
+        urgent.sort_by_key(|rule| std::cmp::Reverse(priority(rule)));
+        self.urgent = urgent;
     }
 }
 
@@ -287,8 +270,10 @@ impl Condition {
             .parts
             .get(at)
             .map_or("", |part| part.text.as_str());
-        let reason = reason(at).map(ToString::to_string).unwrap_or_default();
-        (shorten(part, PART_CHARS_MAX), reason)
+        let reason = reason(at)
+            .map(|reason| reason.to_string())
+            .unwrap_or_default();
+        (part.to_owned(), reason)
     }
 }
 
@@ -331,134 +316,4 @@ fn put(cell: &Cell, bytes: &mut Vec<u8>) {
             texts.iter().for_each(|text| put_text(bytes, text));
         }
     }
-}
-
-/// The key that doesn't do, and why.
-type Refused = (&'static str, String);
-
-fn compile(
-    raw: &RawCondition,
-    is_again: bool,
-    kinds: &mut [OfKind],
-    shared: &mut Shared,
-) -> Result<Condition, Refused> {
-    let named = |key, source: &str| {
-        let source = source.to_owned();
-        move |problem: Problem| (key, problem.render(&source))
-    };
-    name_fits(&raw.name, is_again).map_err(named("name", ""))?;
-    let kind = Kind::named(&raw.kind).map_err(named("kind", ""))?;
-    let priority = priority(raw.priority.as_deref()).map_err(named("priority", ""))?;
-    if raw.target.len() > NAME_BYTES_MAX {
-        return Err((
-            "target",
-            format!(
-                "it has {} bytes, and a target may have {NAME_BYTES_MAX}",
-                raw.target.len()
-            ),
-        ));
-    }
-    let message = raw
-        .message
-        .as_deref()
-        .map(|message| Message::parse(message, kind).map_err(named("message", message)));
-    let message = message.transpose()?;
-    let threshold = raw
-        .threshold
-        .as_ref()
-        .map(|raw_threshold| threshold(raw, raw_threshold, kind));
-    let threshold = threshold.transpose()?;
-    let (rule, of_kind) = {
-        let rule = kinds.iter().map(|of_kind| of_kind.rules.len()).sum();
-        let of_kind = kinds
-            .iter_mut()
-            .find(|of_kind| of_kind.kind.name == kind.name);
-        (rule, of_kind.ok_or(("kind", "no such kind".to_owned()))?)
-    };
-    let checked = parse::parse(&raw.condition)
-        .and_then(|expr| check::check(&expr, kind, &mut of_kind.plan, shared))
-        .map_err(named("condition", &raw.condition))?;
-    of_kind.rules.push(rule);
-    Ok(Condition {
-        name: raw.name.clone(),
-        priority,
-        target: raw.target.clone(),
-        checked,
-        threshold,
-        message,
-    })
-}
-
-fn name_fits(name: &str, is_again: bool) -> Checked<()> {
-    if name.trim().is_empty() {
-        return Err(Problem::whole("it is empty; a trigger has a name"));
-    }
-    if name.len() > NAME_BYTES_MAX {
-        return Err(Problem::whole(format!(
-            "it has {} bytes, and a name may have {NAME_BYTES_MAX}",
-            name.len()
-        )));
-    }
-    if is_again {
-        return Err(Problem::whole(
-            "another trigger is called that already; each has a name of its own",
-        ));
-    }
-    Ok(())
-}
-
-fn priority(name: Option<&str>) -> Checked<Priority> {
-    let Some(name) = name else {
-        return Ok(Priority::Normal);
-    };
-    PRIORITIES
-        .into_iter()
-        .find(|priority| priority.as_str() == name)
-        .ok_or_else(|| {
-            let meant = suggestion(name, PRIORITIES.iter().map(|priority| priority.as_str()));
-            Problem::whole(format!("no priority `{}`{meant}", quoted(name)))
-        })
-}
-
-fn threshold(
-    raw: &RawCondition,
-    threshold: &RawThreshold,
-    kind: &Kind,
-) -> Result<Threshold, Refused> {
-    if !(1..=COUNT_MAX).contains(&threshold.count) {
-        return Err((
-            "threshold.count",
-            format!("{} is not within 1 to {COUNT_MAX}", threshold.count),
-        ));
-    }
-    if !(1..=WINDOW_MS_MAX).contains(&threshold.window_ms) {
-        return Err((
-            "threshold.window_ms",
-            format!("{} is not within 1 to {WINDOW_MS_MAX}", threshold.window_ms),
-        ));
-    }
-    if threshold.by.len() > BY_MAX {
-        return Err((
-            "threshold.by",
-            format!("{} columns, and there may be {BY_MAX}", threshold.by.len()),
-        ));
-    }
-    let by = threshold.by.iter().map(|name| {
-        kind.column(name).ok_or_else(|| {
-            let problem = Problem::whole(kind.no_column(&quoted(name)));
-            ("threshold.by", problem.render(""))
-        })
-    });
-    let by: Vec<Column> = by.collect::<Result<_, _>>()?;
-    let numbers = format!("{} {} {by:?}", threshold.count, threshold.window_ms);
-    let parts = [&raw.name, &raw.kind, &raw.condition, &numbers].map(|part| part.as_bytes());
-    Ok(Threshold {
-        limit: Limit {
-            print: print_of(&parts),
-            count: usize::try_from(threshold.count).unwrap_or(usize::MAX),
-            window_ns: i64::try_from(threshold.window_ms.saturating_mul(1_000_000))
-                .unwrap_or(i64::MAX),
-        },
-        by,
-    })
 }
