@@ -289,7 +289,10 @@ fn any_looks_for_one_text_of_a_list() {
             ("'-x' = ANY(command_line)", "no match"),
             ("any(command_line) = '-e'", "match"),
             ("pid > 9999999 OR any(command_line) = '-e'", "match"),
-            ("'-e' = ANY(command_line) AND any(command_line) LIKE '-%'", "match"),
+            (
+                "'-e' = ANY(command_line) AND any(command_line) LIKE '-%'",
+                "match",
+            ),
             ("any(command_line) LIKE '%| sh%'", "match"),
             ("any(command_line) ILIKE '%SH'", "match"),
             ("NOT any(command_line) LIKE '%nc %'", "match"),
