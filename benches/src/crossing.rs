@@ -13,11 +13,11 @@ mod native;
 mod records;
 mod sharing;
 
-use anyhow::{Context as _, bail, ensure};
-use weir::sandbox::{Instance, Outcome, Sandbox};
+use anyhow::{Context as _, ensure};
+use weir::sandbox::{Instance, Sandbox};
 use weir_bus::{Batch, Kind, Selection, topic};
 
-use crate::guests::{self, Workshop};
+use crate::guests::{self, Workshop, answered};
 use crate::measure::{CpuWatch, Effort, figure};
 use crate::report::{Better, Case};
 use crate::rows::{self, MARK, ODD_FOLDER};
@@ -77,20 +77,7 @@ fn contents() -> anyhow::Result<Vec<Batch>> {
 /// As many batches as there are calls, of the same columns, that no guest has seen.
 fn fresh(contents: &[Batch], calls: usize) -> anyhow::Result<Vec<Batch>> {
     let turns = contents.iter().cycle().take(calls);
-    turns
-        .map(|batch| {
-            let columns = batch.records().columns().to_vec();
-            Ok(Batch::new(batch.header().clone(), columns)?)
-        })
-        .collect()
-}
-
-fn answered(outcome: Outcome<Selection>) -> anyhow::Result<Selection> {
-    match outcome {
-        Outcome::Answer(selection) => Ok(selection),
-        Outcome::Retry(why) | Outcome::Reject(why) => bail!("no verdict: {why}"),
-        Outcome::Fault(fault) => bail!("a fault: {fault}"),
-    }
+    turns.map(guests::unseen).collect()
 }
 
 /// The rows that a guest keeps, by number.

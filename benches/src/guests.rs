@@ -4,10 +4,13 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use tempfile::TempDir;
 use weir::config::Module as ModuleName;
-use weir::sandbox::{Compiler, GuestOrder, Instance, Prepared, Sandbox, SandboxOptions, World};
+use weir::sandbox::{
+    Compiler, GuestOrder, Instance, Outcome, Prepared, Sandbox, SandboxOptions, World,
+};
+use weir_bus::Batch;
 
 /// Linear memory of all guests together: the config's default.
 const GUESTS_MEMORY_BYTES_MAX: usize = 512 << 20;
@@ -132,4 +135,19 @@ pub(crate) fn instance(
 /// The first instance of a filter.
 pub(crate) fn filter(sandbox: &Sandbox, module: &str, settings: &str) -> anyhow::Result<Instance> {
     instance(sandbox, World::Filter, module, settings)
+}
+
+/// A batch of the same columns that no guest has seen: nothing gathered for an earlier call serves it.
+pub(crate) fn unseen(batch: &Batch) -> anyhow::Result<Batch> {
+    let columns = batch.records().columns().to_vec();
+    Ok(Batch::new(batch.header().clone(), columns)?)
+}
+
+/// What a guest answered; anything else is the end of a run.
+pub(crate) fn answered<T>(outcome: Outcome<T>) -> anyhow::Result<T> {
+    match outcome {
+        Outcome::Answer(answer) => Ok(answer),
+        Outcome::Retry(why) | Outcome::Reject(why) => bail!("no verdict: {why}"),
+        Outcome::Fault(fault) => bail!("a fault: {fault}"),
+    }
 }

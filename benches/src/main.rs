@@ -2,8 +2,8 @@
 //!
 //! A suite is a file: [`crossing`] (into the sandbox and back), [`bus`] (publish to receive),
 //! [`end_to_end`] (source to sink), [`swap`] (guests change places), [`isolation`] (a guest beside those that
-//! burn), [`socket`] (publish to receive over the socket). It promises nothing and decides nothing; who reads
-//! the lines does. The invariant: a case is only reported after it has shown that ours and its peer came to
+//! burn), [`sql`] (conditions over columns), [`socket`] (publish to receive over the socket). It promises nothing
+//! and decides nothing; who reads the lines does. The invariant: a case is only reported after it has shown that ours and its peer came to
 //! the same result, and a peer that is missing is an error, never a missing line.
 
 mod bus;
@@ -16,6 +16,7 @@ mod measure;
 mod report;
 mod rows;
 mod socket;
+mod sql;
 mod swap;
 
 use std::process::ExitCode;
@@ -39,6 +40,8 @@ enum Suite {
     Swap,
     /// A guest beside others that burn what they get.
     Isolation,
+    /// Conditions in the sandbox, beside native closures and SQLite.
+    Sql,
     /// The bus over its socket, beside nats-server and redis.
     Socket,
     /// All of them.
@@ -70,12 +73,13 @@ type Measure = fn(Effort) -> anyhow::Result<Vec<Case>>;
 
 /// End to end comes first: resident memory is of the whole process, and the peer of `crossing`
 /// compiles in it.
-const SUITES: [(Suite, &str, Measure); 6] = [
+const SUITES: [(Suite, &str, Measure); 7] = [
     (Suite::EndToEnd, "end-to-end", end_to_end::run),
     (Suite::Swap, "swap", swap::run),
     (Suite::Isolation, "isolation", isolation::run),
     (Suite::Bus, "bus", bus::run),
     (Suite::Crossing, "crossing", crossing::run),
+    (Suite::Sql, "sql", sql::run),
     (Suite::Socket, "socket", socket::run),
 ];
 

@@ -29,6 +29,9 @@ pub(crate) struct Case {
     #[serde(serialize_with = "short_or_null")]
     ratio: Option<f64>,
     better: Better,
+    /// What it is to reach, for the table.
+    #[serde(skip)]
+    target: Option<&'static str>,
 }
 
 impl Case {
@@ -52,7 +55,14 @@ impl Case {
             peer_value: None,
             ratio: None,
             better,
+            target: None,
         }
+    }
+
+    /// The same, with a target that stands beside it.
+    pub(crate) const fn aimed(mut self, target: &'static str) -> Self {
+        self.target = Some(target);
+        self
     }
 
     /// The medians of what was measured in turns; the ratio is that of the medians.
@@ -106,7 +116,7 @@ pub(crate) fn print(layout: Layout, suite: &str, cases: &[Case]) -> anyhow::Resu
                 let or_dash = |value: Option<f64>| value.map_or("-".to_owned(), number);
                 writeln!(
                     out,
-                    "  {:<19} {:>14} {:<9}  {:<16} {:>14} {:>8}  {}",
+                    "  {:<19} {:>14} {:<9}  {:<16} {:>14} {:>8}  {}{}",
                     case.case,
                     number(case.ours),
                     case.unit,
@@ -116,7 +126,9 @@ pub(crate) fn print(layout: Layout, suite: &str, cases: &[Case]) -> anyhow::Resu
                     match case.better {
                         Better::Higher => "higher",
                         Better::Lower => "lower",
-                    }
+                    },
+                    case.target
+                        .map_or(String::new(), |target| format!("; target {target}"))
                 )?;
             }
         }

@@ -29,7 +29,7 @@ const PROGRAMS: [&str; 8] = [
 ];
 
 /// A cheap mix, so that what differs does so without a period that a branch predictor learns.
-const fn mixed(number: u64) -> u64 {
+pub(crate) const fn mixed(number: u64) -> u64 {
     let number = (number ^ (number >> 31)).wrapping_mul(0x7fb5_d329_728e_a185);
     (number ^ (number >> 27)).wrapping_mul(0x81da_def4_bc2d_d44d) >> 17
 }

@@ -9,7 +9,8 @@ use anyhow::ensure;
 use weir::sandbox::{Instance, Sandbox};
 use weir_bus::Batch;
 
-use super::{CALLS, a_row, answered, fresh, native, same_rows, text_filter};
+use super::{CALLS, a_row, fresh, native, same_rows, text_filter};
+use crate::guests::answered;
 use crate::measure::{CpuWatch, Effort};
 use crate::report::{Better, Case};
 use crate::rows::{MARK, ODD_FOLDER};

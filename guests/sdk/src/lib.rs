@@ -30,6 +30,7 @@
 mod batch;
 #[doc(hidden)]
 pub mod bindings;
+mod bytes;
 mod column;
 mod columns;
 mod export;
@@ -51,6 +52,7 @@ pub use bindings::imports::weir::collector::batches::{EvalError, FieldError, Row
 pub use bindings::imports::weir::collector::log::Level;
 pub use bindings::stage::exports::weir::collector::stage::{Finding, Severity, TriggerRequest};
 pub use bindings::trigger::exports::weir::collector::trigger::{Firing, Undecided, Verdicts};
+pub use bytes::same_bytes;
 pub use column::{BoolColumn, Column, ColumnError, FixedColumn, FixedWidth, RawColumn};
 pub use guest::{Explain, Filter, Guest, Memory, Priority, Rule, Stage, Trigger, Upstream, Wants};
 pub use mask::Mask;

@@ -1,6 +1,8 @@
 //! Prefixes of a whole column's texts, compared eight bytes at a time. A null row never matches.
+//!
+//! Of a longer prefix its last eight bytes are looked at first: paths begin alike, and differ further on.
 
-use crate::{Mask, TextColumn};
+use crate::{Mask, TextColumn, same_bytes};
 
 /// How many bytes are compared at once.
 const WORD_BYTES: usize = 8;
@@ -8,11 +10,11 @@ const WORD_BYTES: usize = 8;
 /// A prefix to be looked for, prepared once.
 #[derive(Clone, Debug)]
 pub struct Prefix {
-    /// Its first bytes, and which bits of a word they are.
-    head: u64,
-    head_bits: u64,
-    /// What is past the first word.
-    tail: Vec<u8>,
+    /// Its last bytes, up to a word, and which bits of a word they are.
+    word: u64,
+    word_bits: u64,
+    /// What is before that word.
+    before: Vec<u8>,
     length: usize,
 }
 
@@ -20,11 +22,12 @@ impl Prefix {
     /// Prepares the comparison.
     #[must_use]
     pub fn new(prefix: &str) -> Self {
-        let (head, tail) = prefix.as_bytes().split_at(prefix.len().min(WORD_BYTES));
+        let place = prefix.len().saturating_sub(WORD_BYTES);
+        let (before, last) = prefix.as_bytes().split_at(place);
         Self {
-            head: word(head),
-            head_bits: word(&[u8::MAX; WORD_BYTES][..head.len()]),
-            tail: tail.to_vec(),
+            word: word(last),
+            word_bits: word(&[u8::MAX; WORD_BYTES][..last.len()]),
+            before: before.to_vec(),
             length: prefix.len(),
         }
     }
@@ -33,26 +36,29 @@ impl Prefix {
     #[inline]
     #[must_use]
     pub fn starts(&self, text: &[u8]) -> bool {
-        text.len() >= self.length && self.head_fits(text) && self.tail_fits(text)
+        text.len() >= self.length && self.word_fits(text) && self.before_fits(text)
     }
 
-    /// Whether the first word fits. It is read whole where the buffer has one: what is past the
-    /// prefix is masked away, so it may be another row's.
+    /// Whether the word fits. It is read whole where the buffer has one: what is past the prefix is
+    /// masked away, so it may be another row's.
     #[inline]
-    fn head_fits(&self, values: &[u8]) -> bool {
-        let head = match values.first_chunk::<WORD_BYTES>() {
+    fn word_fits(&self, values: &[u8]) -> bool {
+        let Some(values) = values.get(self.before.len()..) else {
+            return false;
+        };
+        let word = match values.first_chunk::<WORD_BYTES>() {
             Some(bytes) => u64::from_le_bytes(*bytes),
             None => last_word(values),
         };
-        head & self.head_bits == self.head
+        word & self.word_bits == self.word
     }
 
     #[inline]
-    fn tail_fits(&self, values: &[u8]) -> bool {
-        self.tail.is_empty()
+    fn before_fits(&self, values: &[u8]) -> bool {
+        self.before.is_empty()
             || values
-                .get(WORD_BYTES..)
-                .is_some_and(|rest| rest.starts_with(&self.tail))
+                .get(..self.before.len())
+                .is_some_and(|before| same_bytes(before, &self.before))
     }
 
     /// Selects the rows whose text starts with it.
@@ -62,22 +68,22 @@ impl Prefix {
         };
         let (eights, rest) = column.ends().as_chunks::<8>();
         for (byte, ends) in eights.iter().enumerate() {
-            let bits = self.heads(column.values(), &mut start, ends);
+            let bits = self.words(column.values(), &mut start, ends);
             mask.set_byte(byte, self.checked(column, byte, bits));
         }
-        let bits = self.heads(column.values(), &mut start, rest);
+        let bits = self.words(column.values(), &mut start, rest);
         mask.set_byte(eights.len(), self.checked(column, eights.len(), bits));
     }
 
-    /// Of up to eight rows, those that are long enough and whose first word fits.
+    /// Of up to eight rows, those that are long enough and whose word fits.
     #[inline(always)]
-    fn heads(&self, values: &[u8], start: &mut usize, ends: &[[u8; 4]]) -> u8 {
+    fn words(&self, values: &[u8], start: &mut usize, ends: &[[u8; 4]]) -> u8 {
         let mut bits = 0;
         for (row, end) in ends.iter().enumerate() {
             let end = u32::from_le_bytes(*end) as usize;
             let fits = values
                 .get(*start..)
-                .is_some_and(|text| self.head_fits(text));
+                .is_some_and(|text| self.word_fits(text));
             bits |= u8::from(fits & (end - *start >= self.length)) << row;
             *start = end;
         }
@@ -90,14 +96,14 @@ impl Prefix {
         if let Some(valid) = column.validity() {
             bits &= valid.get(byte).copied().unwrap_or_default();
         }
-        if bits == 0 || self.tail.is_empty() {
+        if bits == 0 || self.before.is_empty() {
             return bits;
         }
         (0..8)
             .filter(|row| bits >> row & 1 == 1)
             .fold(0, |checked, row| {
                 let text = column.bytes(byte * 8 + row).unwrap_or_default();
-                checked | u8::from(self.tail_fits(text)) << row
+                checked | u8::from(self.before_fits(text)) << row
             })
     }
 }

@@ -3,6 +3,8 @@
 //! Invariant: offsets never fall and never point past what they point into; this is checked once,
 //! when the column is made. That texts are UTF-8 is the host's word; one that isn't reads as null.
 
+use std::rc::Rc;
+
 use crate::column::{Column, ColumnError, RawColumn, Validity, check_length, check_type};
 
 /// The width of an offset in bytes.
@@ -191,7 +193,7 @@ impl Column for TextColumn {
 /// A column of lists of texts.
 #[derive(Clone, Debug)]
 pub struct TextListColumn {
-    texts: TextColumn,
+    texts: Rc<TextColumn>,
     lists: Offsets,
     validity: Validity,
 }
@@ -207,7 +209,7 @@ impl TextListColumn {
             .map(|text| Some(*text))
             .collect();
         Self {
-            texts: TextColumn::of(&texts),
+            texts: Rc::new(TextColumn::of(&texts)),
             lists: Offsets::of(lists.iter().map(|list| list.map_or(0, <[&str]>::len))),
             validity: Validity::of(lists),
         }
@@ -217,6 +219,18 @@ impl TextListColumn {
     #[must_use]
     pub fn texts(&self) -> &TextColumn {
         &self.texts
+    }
+
+    /// The same texts, kept as long as they are needed without a copy.
+    #[must_use]
+    pub fn shared_texts(&self) -> Rc<TextColumn> {
+        Rc::clone(&self.texts)
+    }
+
+    /// One bit a row, least significant first, where there is a list; `None`: every row has one.
+    #[must_use]
+    pub fn validity(&self) -> Option<&[u8]> {
+        self.validity.bits()
     }
 
     /// Whether the row has a list.
@@ -249,7 +263,7 @@ impl Column for TextListColumn {
         };
         let lists = Offsets::new("list offsets", raw.list_offsets, rows, items)?;
         Ok(Self {
-            texts,
+            texts: Rc::new(texts),
             lists,
             validity: Validity::new(raw.validity, rows)?,
         })

@@ -189,4 +189,11 @@ impl Truth {
     pub(crate) fn rows(&self) -> usize {
         self.yes.rows()
     }
+
+    /// Whether it is known of every row.
+    pub(crate) fn is_total(&self) -> bool {
+        let mut known = self.yes.clone();
+        known.or(&self.no);
+        known == Bits::all(self.rows())
+    }
 }

@@ -5,6 +5,7 @@
 //! back to the last `%` only: the work is at most text times pattern, and it is counted.
 
 use memchr::memmem::Finder;
+use weir_guest::{Prefix, same_bytes};
 
 use crate::errors::{Checked, Problem};
 use sqlparser::tokenizer::Location;
@@ -92,6 +93,8 @@ impl Like {
 pub(crate) struct Pattern {
     /// What stands between the `%`: a first and a last one always, which may be empty.
     parts: Vec<Part>,
+    /// What every text that is like it begins with, if it is known.
+    head: Option<Prefix>,
 }
 
 /// What stands between two `%`.
@@ -137,10 +140,11 @@ impl Part {
                 Piece::Run => {}
                 Piece::One => at = next_char(text, at)?,
                 Piece::Text(wanted) => {
-                    if !text.get(at..)?.starts_with(wanted.as_bytes()) {
+                    let end = at.saturating_add(wanted.len());
+                    if !same_bytes(text.get(at..end)?, wanted.as_bytes()) {
                         return None;
                     }
-                    at = at.saturating_add(wanted.len());
+                    at = end;
                 }
             }
         }
@@ -169,9 +173,12 @@ impl Part {
         if self.is_text
             && let Some(finder) = &self.finder
         {
-            return text
-                .get(at..)
-                .is_some_and(|rest| rest.ends_with(finder.needle()));
+            let wanted = finder.needle();
+            let from = text.len().checked_sub(wanted.len());
+            return from
+                .filter(|from| *from >= at)
+                .and_then(|from| text.get(from..))
+                .is_some_and(|end| same_bytes(end, wanted));
         }
         // Its characters counted from the end: each `_` goes one back.
         let mut end = text.len();
@@ -197,9 +204,19 @@ impl Part {
 impl Pattern {
     pub(crate) fn new(pieces: &[Piece]) -> Self {
         let parts = pieces.split(|piece| *piece == Piece::Run);
+        let head = match pieces.first() {
+            Some(Piece::Text(text)) => Some(Prefix::new(text)),
+            _ => None,
+        };
         Self {
             parts: parts.map(|part| Part::new(part.to_vec())).collect(),
+            head,
         }
+    }
+
+    /// What every text that is like it begins with: whole columns are looked through for that first.
+    pub(crate) fn head(&self) -> Option<&Prefix> {
+        self.head.as_ref()
     }
 
     /// Whether the text is like it. What it takes is taken off `steps`; where that comes to 0, the

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use weir_guest::{Needle, Prefix};
+use weir_guest::{Needle, Prefix, same_bytes};
 
 use crate::cidr::Network;
 use crate::errors::Checked;
@@ -34,8 +34,9 @@ pub(crate) const DEAR_MIN: u32 = 20;
 
 impl TextTest {
     /// About how many nanoseconds it takes for a text of some 40 bytes.
-    pub(crate) const fn dear(&self) -> u32 {
+    pub(crate) fn dear(&self) -> u32 {
         match self {
+            Self::Like(pieces) if matches!(pieces.first(), Some(Piece::Text(_))) => 8,
             Self::Equal(_) | Self::Prefix(_) | Self::Suffix(_) => 2,
             Self::Less(_) | Self::LessOrEqual(_) => 5,
             Self::In(_) => 6,
@@ -100,14 +101,16 @@ impl Matcher {
 pub(crate) struct Names {
     /// A bit for each length that one of them has; the highest stands for all that are longer.
     lengths: u64,
+    /// The first words of all where they are few; the same one again in places that are left.
+    few: Option<[u64; FEW]>,
     /// Rising.
     texts: Vec<(u64, Rc<str>)>,
 }
 
 /// Bytes that are compared at once.
 const WORD_BYTES: usize = 8;
-/// Up to so many are looked through one by one.
-const SEARCHED_MIN: usize = 8;
+/// Up to so many are compared all at once.
+const FEW: usize = 8;
 
 impl Names {
     fn new(texts: &[Rc<str>]) -> Self {
@@ -119,22 +122,45 @@ impl Names {
             .map(|text| (word(text.as_bytes()), text.clone()))
             .collect();
         texts.sort();
-        Self { lengths, texts }
+        let word_of = |place: usize| texts.get(place).or(texts.first()).map(|(word, _)| *word);
+        let few = (texts.len() <= FEW)
+            .then(|| std::array::from_fn(|place| word_of(place).unwrap_or_default()));
+        Self {
+            lengths,
+            few,
+            texts,
+        }
     }
 
-    /// Whether a text is one of them.
+    /// Whether a text, which stands in a column's values, is one of them.
     #[inline]
-    pub(crate) fn have(&self, text: &[u8]) -> bool {
-        self.lengths & bit_of(text.len()) != 0 && self.have_one(text)
+    pub(crate) fn have(&self, values: &[u8], start: usize, end: usize) -> bool {
+        let length = end.saturating_sub(start);
+        if self.few.is_none() && self.lengths & bit_of(length) == 0 {
+            return false;
+        }
+        // Read whole where there is a word; what is past the text is masked away.
+        let whole = values
+            .get(start..)
+            .and_then(<[u8]>::first_chunk::<WORD_BYTES>);
+        let head = match whole {
+            Some(bytes) if length >= WORD_BYTES => u64::from_le_bytes(*bytes),
+            Some(bytes) => u64::from_le_bytes(*bytes) & ((1 << (8 * length)) - 1),
+            None => word(values.get(start..end).unwrap_or_default()),
+        };
+        let may_be = self.few.is_none_or(|few| {
+            few.iter()
+                .fold(false, |found, word| found | (*word == head))
+        });
+        may_be && self.have_one(head, values.get(start..end).unwrap_or_default())
     }
 
-    fn have_one(&self, text: &[u8]) -> bool {
-        let head = word(text);
-        if self.texts.len() <= SEARCHED_MIN {
+    fn have_one(&self, head: u64, text: &[u8]) -> bool {
+        if self.few.is_some() {
             return self
                 .texts
                 .iter()
-                .any(|(word, other)| *word == head && other.as_bytes() == text);
+                .any(|(word, other)| *word == head && same_bytes(other.as_bytes(), text));
         }
         self.texts
             .binary_search_by(|(word, other)| {

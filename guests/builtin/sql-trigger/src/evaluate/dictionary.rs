@@ -1,9 +1,10 @@
 //! The distinct values of a text column, so that a dear test runs once for each.
 //!
 //! It is made only where tests are dear enough together, and given up as soon as the values turn out
-//! not to repeat: then it has cost a look at some rows.
+//! not to repeat: then it has cost a look at some rows. Among few rows most values are new even where a
+//! hundred make up a whole batch, so the first looks give up only where nearly all are.
 
-use weir_guest::TextColumn;
+use weir_guest::{TextColumn, same_bytes};
 
 use super::strings::TextBuilder;
 
@@ -11,6 +12,8 @@ use super::strings::TextBuilder;
 const ROWS_MIN: usize = 64;
 /// After so many rows it is seen for the first time whether values repeat.
 const SAMPLED_ROWS: usize = 64;
+/// The bits of a hash that a place in a table may be.
+const SLOT_BITS: u64 = u32::MAX as u64;
 /// Of a row that is null.
 const NULL: u32 = u32::MAX;
 
@@ -34,8 +37,7 @@ impl Dictionary {
         let mut values = TextBuilder::default();
         let mut firsts: Vec<(u64, usize)> = Vec::new();
         for row in 0..rows {
-            let half = row.max(SAMPLED_ROWS) / 2;
-            if row % SAMPLED_ROWS == 0 && row > 0 && firsts.len() > half {
+            if row % SAMPLED_ROWS == 0 && firsts.len() > distinct_max(row, rows) {
                 return None;
             }
             let Some(text) = column.bytes(row) else {
@@ -43,7 +45,8 @@ impl Dictionary {
                 continue;
             };
             let hash = hash(text);
-            let mut slot = usize::try_from(hash).unwrap_or(0) & (slots - 1);
+            // Cut before it is a place: in the sandbox places have 32 bits.
+            let mut slot = usize::try_from(hash & SLOT_BITS).unwrap_or(0) & (slots - 1);
             let code = loop {
                 let code = table.get(slot).copied()?;
                 if code == NULL {
@@ -56,7 +59,11 @@ impl Dictionary {
                     break new;
                 }
                 let (other, first) = firsts.get(usize::try_from(code).ok()?).copied()?;
-                if other == hash && column.bytes(first) == Some(text) {
+                if other == hash
+                    && column
+                        .bytes(first)
+                        .is_some_and(|first| same_bytes(first, text))
+                {
                     break code;
                 }
                 slot = (slot + 1) & (slots - 1);
@@ -91,6 +98,14 @@ impl Dictionary {
                 .unwrap_or_default()
         })
     }
+}
+
+/// How many distinct values so many rows may have had, of a column in which in the end half may be: values
+/// that are drawn evenly come as new ones less and less often.
+fn distinct_max(seen: usize, rows: usize) -> usize {
+    let [seen_wide, rows] = [seen, rows].map(|count| u64::try_from(count).unwrap_or(u64::MAX));
+    let repeated = seen_wide.saturating_mul(seen_wide) / rows.saturating_mul(2).max(1);
+    seen.saturating_sub(usize::try_from(repeated).unwrap_or(usize::MAX))
 }
 
 /// Of the length, and of three words: the first, the middle and the last one.
@@ -143,6 +158,17 @@ mod tests {
             .map(|place| place.and_then(|place| dictionary.values().get(place)))
             .collect();
         assert_eq!(again, rows);
+    }
+
+    #[test]
+    fn values_that_repeat_late_are_seen_to() {
+        let mut random = crate::tests::Random::new(5);
+        let texts: Vec<String> = (0..1_000)
+            .map(|_| format!("/usr/bin/worker-{}", random.below(150)))
+            .collect();
+        let rows: Vec<Option<&str>> = texts.iter().map(|text| Some(text.as_str())).collect();
+        let dictionary = Dictionary::of(&TextColumn::of(&rows)).unwrap();
+        assert!(dictionary.values().rows() <= 150);
     }
 
     #[test]

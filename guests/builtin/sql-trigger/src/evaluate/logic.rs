@@ -8,6 +8,7 @@ use crate::bits::{Bits, Truth};
 use crate::faults::Faults;
 use crate::plan::NodeId;
 use std::rc::Rc;
+use weir_guest::TextListColumn;
 
 impl Evaluation<'_> {
     fn truth_of(&self, node: NodeId) -> Option<&Truth> {
@@ -87,6 +88,9 @@ impl Evaluation<'_> {
             return (Value::Truth(Truth::constant(None, rows)), None);
         };
         let inner = self.faults(test);
+        if inner.is_none() && truth.is_total() {
+            return (Value::Truth(any_of_total(lists, truth, rows)), None);
+        }
         let mut all = Truth::constant(None, rows);
         let mut faults = Faults::none(rows);
         for row in (0..rows).filter(|row| lists.is_valid(*row)) {
@@ -108,4 +112,18 @@ impl Evaluation<'_> {
         }
         (Value::Truth(all), faults.some())
     }
+}
+
+/// As `any`, of a test that is true or false for every text: only the texts that pass are looked at.
+fn any_of_total(lists: &TextListColumn, truth: &Truth, rows: usize) -> Truth {
+    let mut yes = Bits::none(rows);
+    let mut row = 0;
+    for text in truth.yes.iter() {
+        // Texts and lists both rise: no row is looked at twice.
+        while row < rows && lists.range(row).is_some_and(|(_, end)| end <= text) {
+            row += 1;
+        }
+        yes.set(row);
+    }
+    Truth::of(yes, &Bits::of_validity(lists.validity(), rows))
 }

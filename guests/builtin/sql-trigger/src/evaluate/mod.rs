@@ -299,7 +299,7 @@ impl<'a> Evaluation<'a> {
                 None => sound(Value::Text(None)),
             },
             Node::Elements(column) => match self.columns.texts(*column) {
-                Some(lists) => sound(Value::Texts(Rc::new(lists.texts().clone()))),
+                Some(lists) => sound(Value::Texts(lists.shared_texts())),
                 None => sound(Value::Text(None)),
             },
             Node::Lower(text) => self.recase(*text, <[u8]>::make_ascii_lowercase),

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use weir_guest::{Mask, TextColumn};
+use weir_guest::{Mask, TextColumn, same_bytes};
 
 use super::dictionary::Dictionary;
 use super::{Budget, Evaluated, Evaluation, Value};
@@ -146,7 +146,9 @@ fn test(matcher: &Matcher, column: &TextColumn, budget: &mut Budget) -> (Bits, O
         Matcher::LessOrEqual(text) => by_row(&|found| found <= text.as_bytes()),
         Matcher::In(names) => Bits::of_bools(
             rows,
-            column.ranges().map(|range| names.have(text_of(range))),
+            column
+                .ranges()
+                .map(|(start, end)| names.have(column.values(), start, end)),
         ),
         Matcher::Contains(needle) => {
             if !budget.take(bytes / SEARCHED_BYTES_PER_STEP) {
@@ -157,9 +159,13 @@ fn test(matcher: &Matcher, column: &TextColumn, budget: &mut Budget) -> (Bits, O
             mask.into()
         }
         Matcher::Like(pattern) => {
-            return each(column, 0..rows, budget, |text, steps| {
-                pattern.matches(text, steps)
-            });
+            let says = |text: &[u8], steps: &mut u64| pattern.matches(text, steps);
+            let Some(head) = pattern.head() else {
+                return each(column, 0..rows, budget, says);
+            };
+            let mut mask = Mask::none(rows);
+            head.mark(column, &mut mask);
+            return each(column, mask.iter(), budget, says);
         }
         Matcher::Regex(regex, None) => {
             return each(column, 0..rows, budget, |text, steps| {
@@ -214,13 +220,15 @@ fn ends(column: &TextColumn, suffix: &[u8]) -> Bits {
         };
         return Bits::of_bools(column.rows(), column.ranges().map(ends));
     };
+    let is_whole = |start: usize, end: usize| {
+        let from = end.checked_sub(length).filter(|from| *from >= start);
+        from.and_then(|from| values.get(from..end))
+            .is_some_and(|end| same_bytes(end, suffix))
+    };
+    // Whether the word is this row's is looked at only where it is the right one.
     let ends = |(start, end): (usize, usize)| {
-        let Some(from) = end.checked_sub(length).filter(|from| *from >= start) else {
-            return false;
-        };
         let word = values.get(..end).and_then(<[u8]>::last_chunk::<8>);
-        word.is_some_and(|bytes| u64::from_le_bytes(*bytes) == last)
-            && values.get(from..end).is_some_and(|end| end == suffix)
+        word.is_some_and(|bytes| u64::from_le_bytes(*bytes) == last) && is_whole(start, end)
     };
     Bits::of_bools(column.rows(), column.ranges().map(ends))
 }
