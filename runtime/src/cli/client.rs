@@ -13,7 +13,7 @@ use weir_bus::socket::{BrokerClient, ClientError, ClientOptions};
 use weir_bus::{Topic, TopicPattern};
 
 use super::{Failure, Global, logs};
-use crate::config::{LogFormat, LogSettings};
+use crate::config::{Config, LogFormat, LogSettings};
 
 /// The longest pause between two attempts to connect: somebody looks at the terminal.
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
@@ -24,6 +24,15 @@ pub(super) struct SocketArguments {
     /// The socket of the daemon; without it, `bus.socket` of the config.
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
+}
+
+impl SocketArguments {
+    /// The socket that they say, else the config's.
+    pub(super) fn path(&self, config: &Config) -> PathBuf {
+        self.socket
+            .clone()
+            .unwrap_or_else(|| config.bus.socket.clone())
+    }
 }
 
 /// Connects, and does what a verb does.
@@ -39,9 +48,9 @@ pub(super) fn session(
     let (socket, log) = match (&arguments.socket, global.load()) {
         // With a socket there is nothing to learn from a config that this user may not read.
         (Some(socket), Err(_)) if global.says_nothing() => (socket.clone(), default_log()),
-        (socket, loaded) => {
+        (_, loaded) => {
             let config = loaded?.config;
-            (socket.clone().unwrap_or(config.bus.socket), config.log)
+            (arguments.path(&config), config.log)
         }
     };
     let runtime = tokio::runtime::Builder::new_current_thread()

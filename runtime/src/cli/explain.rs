@@ -12,7 +12,7 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 use weir_bus::pubsub::{Delivery, EventFilter, Recv, SubscriptionOptions};
-use weir_bus::socket::BrokerClient;
+use weir_bus::socket::{BrokerClient, ClientOptions};
 use weir_bus::{Batch, Topic, TopicPattern};
 
 use super::client::{self, SocketArguments, session};
@@ -91,13 +91,14 @@ pub(super) fn explain(global: &Global, arguments: &ExplainArguments) -> Result<E
             logs::start(&loaded.config.log)?;
             let events = Events::read(file, loaded.config.collector.batch_rows_max)
                 .map_err(|error| Failure::Usage(error.to_string()))?;
-            explainer.file(&events)?;
+            let daemon = Daemon::reach(arguments.socket.path(&loaded.config));
+            explainer.file(&events, daemon.as_ref())?;
             Ok(ExitCode::SUCCESS)
         }
         None => session(global, &arguments.socket, "explain", async |client| {
             let (batch, row) = next(client, arguments).await?;
             let mut explained = explainer.explained(&batch, row)?;
-            explained.decisions = Some(decisions(client, &explained).await?);
+            explained.decisions = Some(decisions(client, &explained, ASKED_MAX).await?);
             explainer.print(&explained, true)?;
             Ok(ExitCode::SUCCESS)
         }),
@@ -139,15 +140,43 @@ async fn next(
     })
 }
 
-/// What the daemon decided about an event. Where something fires, the decision may be on its way.
-async fn decisions(client: &BrokerClient, explained: &Explained) -> Result<Vec<Value>, Failure> {
+/// The daemon, where there is one: recorded events are explained without it.
+struct Daemon {
+    runtime: tokio::runtime::Runtime,
+    client: BrokerClient,
+}
+
+impl Daemon {
+    fn reach(socket: PathBuf) -> Option<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .ok()?;
+        let options = ClientOptions::new(socket, "weir-explain".to_owned());
+        let client = runtime.block_on(BrokerClient::connect(options)).ok()?;
+        Some(Self { runtime, client })
+    }
+
+    fn decisions(&self, explained: &Explained) -> Option<Vec<Value>> {
+        // It was decided when it was recorded: one look is enough.
+        let decided = decisions(&self.client, explained, 1);
+        self.runtime.block_on(decided).ok()
+    }
+}
+
+/// What the daemon decided about an event, asked at most so many times. Where something fires, the decision may be on its way.
+async fn decisions(
+    client: &BrokerClient,
+    explained: &Explained,
+    asked_max: usize,
+) -> Result<Vec<Value>, Failure> {
     let topic = Topic::parse("control.decisions").context("a topic of our own")?;
     let about = serde_json::json!({
         "source": explained.source,
         "sequence": explained.sequence,
     });
     let fires = explained.conditions.iter().any(Condition::fires);
-    for _ in 0..ASKED_MAX {
+    for asked in 1..=asked_max {
         let body = about.to_string().into_bytes();
         let reply = client
             .request(&topic, &body, super::request::DEADLINE)
@@ -155,7 +184,7 @@ async fn decisions(client: &BrokerClient, explained: &Explained) -> Result<Vec<V
         let reply: Value = serde_json::from_slice(&reply).context("the daemon's answer")?;
         let decided = reply.get("decisions").and_then(Value::as_array);
         let decided = decided.cloned().unwrap_or_default();
-        if !decided.is_empty() || !fires {
+        if !decided.is_empty() || !fires || asked == asked_max {
             return Ok(decided);
         }
         tokio::time::sleep(ASKED_EVERY).await;
@@ -209,7 +238,7 @@ impl<'a> Explainer<'a> {
     }
 
     /// Explains the events of a file.
-    fn file(&mut self, events: &Events) -> Result<(), Failure> {
+    fn file(&mut self, events: &Events, daemon: Option<&Daemon>) -> Result<(), Failure> {
         let wanted = self.arguments.row;
         if let Some(row) = wanted
             && row > events.rows as u64
@@ -225,6 +254,7 @@ impl<'a> Explainer<'a> {
                 if wanted.is_none_or(|wanted| wanted == *number) {
                     let mut explained = self.explained(batch, row)?;
                     explained.row = Some(*number);
+                    explained.decisions = daemon.and_then(|daemon| daemon.decisions(&explained));
                     self.print(&explained, whole)?;
                 }
             }

@@ -23,6 +23,7 @@ pub(crate) fn check_triggers(layered: &mut Layered) {
             }
         }
         errors.extend(target_exists(layered, &trigger));
+        errors.extend(analysis_is_offered(layered, &trigger));
     }
     for exception in enabled(layered, "exception") {
         errors.extend(exception_fits(layered, &exception));
@@ -105,6 +106,30 @@ fn target_exists(layered: &Layered, trigger: &KeyPath) -> Option<ConfigError> {
         key: shown_key(&path),
         given: value.to_toml(),
         problem: format!("no chain and no source that answers requests; {remedy}"),
+    })
+}
+
+/// Sources are called by the analysis that they offer; chains and stages give what they find.
+fn analysis_is_offered(layered: &Layered, trigger: &KeyPath) -> Option<ConfigError> {
+    let path = under(trigger, "analysis");
+    let (value, origin) = layered.get(&path)?;
+    let analysis = value.as_text().filter(|analysis| !analysis.is_empty())?;
+    let (target, _) = layered.get(&under(trigger, "target"))?;
+    let source: KeyPath = vec!["sources".to_owned(), target.as_text()?.to_owned()];
+    let kind = layered.get(&under(&source, "kind"));
+    let offered = kind
+        .and_then(|(kind, _)| kind.as_text())
+        .filter(|kind| TRIGGERABLE.contains(kind));
+    let problem = match offered {
+        Some(offered) if offered == analysis => return None,
+        Some(offered) => format!("the target offers \"{offered}\", and no other analysis"),
+        None => "only a source offers analyses; take it out, or name a source as target".to_owned(),
+    };
+    Some(ConfigError::Conflict {
+        origin: origin.clone(),
+        key: shown_key(&path),
+        given: value.to_toml(),
+        problem,
     })
 }
 

@@ -37,6 +37,8 @@ fn around(key: &Key) -> String {
             ("exception.x.value", "\"1\""),
             ("chain.else.stages.y.slot", "\"z\""),
             ("slots.z.module", "\"m\""),
+            ("sources.hash.kind", "\"binary-hash\""),
+            ("trigger.x.target", "\"hash\""),
         ];
         let own = concrete(key);
         let others = lines.iter().filter(|(path, _)| *path != own);
@@ -270,6 +272,7 @@ fn another(key: &Key) -> String {
     match key.takes {
         Takes::List { .. } if key.path.ends_with(".after") => "[\"y\"]".to_owned(),
         Takes::List { .. } if key.path.starts_with("trigger.") => "[\"source\"]".to_owned(),
+        Takes::Text(_) if key.path == "trigger.<name>.analysis" => "\"binary-hash\"".to_owned(),
         Takes::Text(_) if key.path == "exception.<name>.column" => "\"source\"".to_owned(),
         Takes::Switch if key.fallback == Fallback::Value("true") => "false".to_owned(),
         Takes::Switch => "true".to_owned(),

@@ -86,6 +86,28 @@ fn exceptions_need_no_name_and_the_same_one_twice_is_told() {
 }
 
 #[test]
+fn an_analysis_that_nobody_offers_is_told() {
+    let config = |target: &str| {
+        format!(
+            "[sources.hash]\nkind = \"binary-hash\"\n[slots.a]\nmodule = \"a\"\n[chain.c.stages.a]\n[trigger.t]\ncondition = \"true\"\ntarget = \"{target}\"\nanalysis = \"md5\"\n"
+        )
+    };
+    check(
+        &config("hash"),
+        &[
+            "embedded default:9:12: trigger.t.analysis = \"md5\": the target offers \"binary-hash\", and no other analysis",
+        ],
+    );
+    check(
+        &config("c"),
+        &[
+            "embedded default:9:12: trigger.t.analysis = \"md5\": only a source offers analyses; take it out, or name a source as target",
+        ],
+    );
+    assert!(load_text(&config("hash").replace("md5", "binary-hash")).is_ok());
+}
+
+#[test]
 fn what_triggers_and_exceptions_name_must_be_there() {
     check(
         r#"
