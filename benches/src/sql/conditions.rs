@@ -14,7 +14,7 @@ pub(super) enum Condition {
     MemoryAbove(u64),
     ExecutableStarts(&'static str),
     CpuFrom(f64),
-    ArgumentContains(&'static str),
+    GroupContains(&'static str),
     PidWithin(u32, u32),
     ExecutableMatches(&'static str),
     UserIs(u32),
@@ -42,6 +42,18 @@ const FOLDERS: [&str; MIX] = [
     "/usr/local/sbin/",
     "/srv/",
     "/root/",
+];
+const GROUPS: [&str; MIX] = [
+    "session-0",
+    "redis-server",
+    "session-1",
+    "kubelet",
+    "session-2",
+    "gunicorn",
+    "session-3",
+    "envoy",
+    "session-4",
+    "session-5",
 ];
 const PARENTS: [&str; MIX] = [
     "/sshd",
@@ -93,7 +105,7 @@ fn variation(number: usize) -> [Condition; MIX] {
         Condition::MemoryAbove(3_950_000_000 + 25_000_000 * u64::from(by)),
         Condition::ExecutableStarts(FOLDERS[number]),
         Condition::CpuFrom(90.0 + 0.5 * f64::from(by)),
-        Condition::ArgumentContains(rows::ODD_PARTS[number]),
+        Condition::GroupContains(GROUPS[number]),
         Condition::PidWithin(pid, pid + 599),
         Condition::ExecutableMatches(EXPRESSIONS[number]),
         Condition::UserIs(rows::USERS_FROM + by),
@@ -110,9 +122,9 @@ impl Condition {
             Self::MemoryAbove(bytes) => format!("memory_bytes > {bytes}"),
             Self::ExecutableStarts(folder) => format!("executable LIKE '{folder}%'"),
             Self::CpuFrom(percent) => format!("cpu_usage >= {percent:.1}"),
-            Self::ArgumentContains(part) => match dialect {
-                Dialect::Ours => format!("contains(any(command_line), '{part}')"),
-                Dialect::Sqlite => format!("instr(command_line, '{part}') > 0"),
+            Self::GroupContains(part) => match dialect {
+                Dialect::Ours => format!("contains(cgroup, '{part}')"),
+                Dialect::Sqlite => format!("instr(cgroup, '{part}') > 0"),
             },
             Self::PidWithin(low, high) => format!("pid BETWEEN {low} AND {high}"),
             Self::ExecutableMatches(expression) => match dialect {

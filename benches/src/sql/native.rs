@@ -1,7 +1,6 @@
 //! The peer `native`: each condition as a closure over the typed Arrow columns, as one would write it by hand. No
 //! sandbox, no limits, no unknowns that outlive the loop, and nothing shared between conditions.
 
-use arrow_array::cast::AsArray as _;
 use memchr::memmem::Finder;
 use regex::Regex;
 use weir_bus::event::ProcessColumns;
@@ -68,26 +67,17 @@ pub(super) fn test(condition: &Condition) -> anyhow::Result<Test> {
         Condition::NameAmong(names) => {
             Box::new(move |columns| texts(columns.name, |text| names.contains(&text)))
         }
-        Condition::ArgumentContains(part) => argument_contains(part),
+        Condition::GroupContains(part) => {
+            let finder = Finder::new(part);
+            Box::new(move |columns| {
+                texts(columns.cgroup, |text| {
+                    finder.find(text.as_bytes()).is_some()
+                })
+            })
+        }
     })
 }
 
 fn texts(column: &arrow_array::StringArray, says: impl Fn(&str) -> bool) -> Vec<u32> {
     rows(column.iter().map(|text| text.is_some_and(&says)))
-}
-
-fn argument_contains(part: &'static str) -> Test {
-    let finder = Finder::new(part);
-    Box::new(move |columns| {
-        let lists = columns.command_line;
-        let arguments = lists.values().as_string::<i32>();
-        let at = |offset: i32| usize::try_from(offset).unwrap_or(0);
-        let has = |argument: usize| finder.find(arguments.value(argument).as_bytes()).is_some();
-        rows(
-            lists
-                .value_offsets()
-                .array_windows()
-                .map(|[from, to]| (at(*from)..at(*to)).any(has)),
-        )
-    })
 }

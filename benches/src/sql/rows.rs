@@ -155,33 +155,6 @@ const ARGUMENTS: [&str; 20] = [
     "--foreground",
     "--user=www-data",
 ];
-/// Each is an argument of one row in 64.
-const ODD_ARGUMENTS: [&str; 10] = [
-    "/etc/shadow",
-    "echo aWQK | base64 -d",
-    "http://10.0.0.7/a.sh",
-    "--privileged",
-    "stratum+tcp://pool.example:3333",
-    "LD_PRELOAD=/usr/lib/x.so",
-    "/root/.ssh/id_ed25519",
-    "import pty; pty.spawn('/bin/sh')",
-    "cat < /dev/tcp/10.1.2.3/443",
-    "chmod +s /bin/dash",
-];
-const ODD_EVERY: u64 = 64;
-/// Parts of the odd arguments, in the same order; they are in no other text.
-pub(super) const ODD_PARTS: [&str; 10] = [
-    "/etc/shadow",
-    "base64 -d",
-    "http://10.",
-    "--privileged",
-    "stratum+tcp://",
-    "LD_PRELOAD=",
-    "id_ed25519",
-    "pty.spawn",
-    "/dev/tcp/",
-    "chmod +s",
-];
 
 /// Users of people; services have lower numbers.
 pub(super) const USERS_FROM: u32 = 1_001;
@@ -207,7 +180,6 @@ enum Draw {
     User,
     Group,
     Arguments,
-    Odd,
 }
 /// More than there are draws.
 const DRAWS: u64 = 16;
@@ -330,9 +302,5 @@ fn arguments(number: u64, executable: &str) -> Vec<String> {
         arguments.push(pick(&ARGUMENTS, drawn >> (8 + 5 * place)).to_owned());
     }
     arguments.push(format!("--id={number}"));
-    let odd = draw(number, Draw::Odd, ODD_EVERY);
-    if odd < ODD_ARGUMENTS.len() as u64 {
-        arguments.push(pick(&ODD_ARGUMENTS, odd).to_owned());
-    }
     arguments
 }

@@ -14,18 +14,17 @@ use weir_bus::event::ProcessColumns;
 
 use super::conditions::{Condition, Dialect};
 
-const BETWEEN_ARGUMENTS: &str = "\u{1f}";
 /// LIKE minds case, as ours does.
 const TABLE: &str = "
     PRAGMA case_sensitive_like = ON;
     CREATE TABLE t (
-        pid INTEGER, parent_executable TEXT, name TEXT, executable TEXT, command_line TEXT,
+        pid INTEGER, parent_executable TEXT, name TEXT, executable TEXT,
         cpu_usage REAL, memory_bytes INTEGER, user_id INTEGER, cgroup TEXT
     );";
 const INSERT: &str = "
     INSERT INTO t (
-        rowid, pid, parent_executable, name, executable, command_line, cpu_usage, memory_bytes, user_id, cgroup
-    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        rowid, pid, parent_executable, name, executable, cpu_usage, memory_bytes, user_id, cgroup
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 /// A database with the batch's rows.
 pub(super) fn load(batch: &Batch) -> anyhow::Result<Connection> {
@@ -48,14 +47,12 @@ pub(super) fn load(batch: &Batch) -> anyhow::Result<Connection> {
     {
         let mut insert = filling.prepare(INSERT)?;
         for (number, row) in (0..batch.rows()).filter_map(|row| Some((row, columns.row(row)?))) {
-            let arguments: Vec<&str> = row.command_line().iter().collect();
             insert.execute(params![
                 i64::try_from(number)?,
                 row.pid(),
                 row.parent_executable(),
                 row.name(),
                 row.executable(),
-                arguments.join(BETWEEN_ARGUMENTS),
                 row.cpu_usage(),
                 row.memory_bytes().map(i64::try_from).transpose()?,
                 row.user_id(),
