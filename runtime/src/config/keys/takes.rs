@@ -80,7 +80,7 @@ pub enum Item {
 /// The rule that a text keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TextRule {
-    /// Any text of at most [`TEXT_BYTES_MAX`] bytes that isn't blank.
+    /// Any text of at most 16 KiB that isn't blank.
     Any,
     /// A name that can be a token of a topic.
     Name,
