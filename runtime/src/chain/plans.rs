@@ -103,8 +103,10 @@ impl Plans {
         let stages = chains.values().flat_map(|plan| plan.stages());
         let in_chains: BTreeSet<&WorkerName> = stages.map(|stage| &stage.worker).collect();
         let routes = offers.slots.iter().filter_map(|(slot, kinds)| {
-            let by_itself = !in_chains.contains(&WorkerName::Slot(slot.clone()));
             let settings = config.slots.get(slot)?;
+            let in_chain = in_chains.contains(&WorkerName::Slot(slot.clone()));
+            // Who names the triggers of a slot wants their requests to come to it, whatever chains it is in.
+            let by_itself = !in_chain || !settings.triggers.is_empty();
             by_itself.then(|| Route {
                 slot: slot.clone(),
                 triggers: settings.triggers.clone(),

@@ -65,8 +65,12 @@ fn counts(reply: &Value) -> String {
         counts.and_then(Value::as_u64).unwrap_or_default()
     };
     let runs = reply.get("runs").and_then(Value::as_array);
+    let untaken = match count("untaken") {
+        0 => String::new(),
+        untaken => format!(" ({untaken} without a target that no stage takes)"),
+    };
     format!(
-        "{} runs under way, {} answered, {} failed, {} timed out, {} cancelled\n",
+        "{} runs under way, {} answered{untaken}, {} failed, {} timed out, {} cancelled\n",
         runs.map_or(0, Vec::len),
         count("answered"),
         count("failed"),

@@ -63,7 +63,7 @@ pub(super) const SLOTS: &[Key] = &[
             items_max: 64,
         },
         Fallback::Value("[]"),
-        "For a stage: the trigger slots whose requests it analyses; an empty list means all.",
+        "For a stage: the trigger slots whose requests without a target it analyses by itself; an empty list means all, and none where a chain names the slot.",
     ),
     Key::new(
         "slots.<name>.sha256",

@@ -87,6 +87,23 @@ fn an_optional_stage_that_fails_is_gone_without_and_a_required_one_fails_what_fo
 }
 
 #[test]
+fn a_stage_of_a_chain_takes_requests_by_itself_of_the_triggers_that_it_names() {
+    for (triggers, expected) in [("triggers = [\"conditions\"]\n", 1), ("", 0)] {
+        let config =
+            trigger("t", "pid = 1", "") + &stage("a", "find") + triggers + "[chain.c.stages.a]\n";
+        let rig = start(&config);
+        rig.send(rows::processes(1, 1));
+        rig.wait_until("the request is answered", |rig, _| {
+            let fired = rig.fired(CONDITIONS_SLOT);
+            fired
+                .first()
+                .is_some_and(|trigger| trigger.counts.answered == 1)
+        });
+        assert_eq!(rig.finish().findings("a").count(), expected, "{triggers}");
+    }
+}
+
+#[test]
 fn a_stage_that_fails_is_tried_again_as_often_as_it_may_be() {
     let config = trigger("t", "pid = 1", "target = \"c\"")
         + &stage("bad", "reject")
