@@ -163,7 +163,7 @@ mod tests {
             "  request / stage  chain / worker      trigger  state     tries     time   fuel  why",
             "  1-2-3            inspect             temp     answered         12.3 ms  1.5 M",
             "    hash           source binary-hash           done          2   3.0 ms",
-            "!   who            slot lineage                 failed                          trap",
+            "!   who            slot lineage                 failed                           trap",
         ];
         assert_eq!(text.lines().collect::<Vec<_>>(), expected);
     }

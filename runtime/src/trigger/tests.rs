@@ -204,7 +204,11 @@ fn an_exception_is_silent_about_its_value_and_nothing_else() {
 
 #[test]
 fn what_nobody_can_answer_is_refused_with_its_reason() {
-    let mut gate = Gate::new("[trigger.md5]\ncondition = \"true\"\nanalysis = \"md5\"\n");
+    // The config's source offers that, and the one that is at work offers another.
+    let mut gate = Gate::new(
+        "[sources.source]\nkind = \"binary-hash\"\n\
+         [trigger.hash]\ncondition = \"true\"\ntarget = \"source\"\nanalysis = \"binary-hash\"\n",
+    );
     let x = process("/tmp/x", 1);
     let topic = weir_bus::topic::of_event(weir_bus::Kind::Performance, "test");
     let load = PerformanceEvent::default();
@@ -217,7 +221,7 @@ fn what_nobody_can_answer_is_refused_with_its_reason() {
         ("r", "source", &x, None, Ok(())),
         ("r", "source", &load, None, Err(Refusal::Invalid)),
         ("r", "nobody", &x, None, Err(Refusal::NoTarget)),
-        ("md5", "source", &x, None, Err(Refusal::NoTarget)),
+        ("hash", "source", &x, None, Err(Refusal::NoTarget)),
         ("r", "", &long, None, Err(Refusal::Invalid)),
         ("r", "", &x, Some(megabyte.as_str()), Err(Refusal::Invalid)),
     ];

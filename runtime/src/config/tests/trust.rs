@@ -44,7 +44,7 @@ fn a_signer_that_is_no_key_of_trust_is_told() {
     check(
         &format!("{KEY}slots.s = {{ module = \"builtin:lineage\", signed_by = [\"deploy\"] }}"),
         &[
-            "embedded default:2:51: slots.s.signed_by = \"deploy\": a built-in guest is part of the program, and nobody signs it; take it out",
+            "embedded default:2:53: slots.s.signed_by = \"deploy\": a built-in guest is part of the program, and nobody signs it; take it out",
         ],
     );
     check(

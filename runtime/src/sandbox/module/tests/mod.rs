@@ -311,6 +311,6 @@ fn built_in_modules_are_components_and_unknown_ones_are_answered_with_those_that
     let error = read(&modules, "builtin:dam", LIMIT, None).expect_err("no such guest");
     assert_eq!(
         error.to_string(),
-        "there is no built-in guest \"dam\": there are rest, watch, lineage"
+        "there is no built-in guest \"dam\": there are rest, lineage, sql-trigger"
     );
 }
