@@ -21,7 +21,7 @@ pub(crate) fn texts(texts: &[&str]) -> Cell {
     Cell::Texts(texts.iter().map(|text| (*text).to_owned()).collect())
 }
 
-/// The process.
+/// A process that many conditions are about.
 pub(crate) fn evil() -> Row {
     vec![
         ("timestamp", Cell::Time(1_769_860_800_000_000_000)),
