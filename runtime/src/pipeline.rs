@@ -3,18 +3,19 @@
 //! Everything here is made once, from a validated config, in the order in which events pass it;
 //! and drained in the same order at the end. What the parts do stands in their own folders.
 
+mod door;
 mod wiring;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use weir_bus::pubsub::{BusStatistics, EventBus, LocalBus, SubscribeError};
-use weir_bus::socket::{BoundBroker, Broker, BrokerStatus, BrokerView, Ingress, Responder};
+use weir_bus::pubsub::{BusStatistics, EventBus, SubscribeError};
+use weir_bus::socket::{BrokerStatus, Responder};
 use weir_bus::{Opened, SourceCounts};
 use weir_sources::{EventSource, RegistryError, SourceStatus, Unavailable};
 
-use crate::broker::{self, IdentityError, LaneIngress, SOCKET_SOURCE};
+use crate::broker::{self, IdentityError};
 use crate::chain::plans::{Offers, Plans, PlansError};
 use crate::chain::runner::Runner;
 use crate::collector::{CollectorReport, RunningCollector, batcher_limits};
@@ -22,11 +23,11 @@ use crate::config::Config;
 use crate::guests::{GuestError, Guests, Triggerables};
 use crate::keeper::Keeper;
 use crate::sandbox::World;
-use crate::sink;
-use crate::sink::{Console, OpenError, RunningSink};
+use crate::sink::{self, Console, OpenError, RunningSink};
 use crate::slot::{SlotHandle, SlotStatistics};
 use crate::sources::SourceOpenError;
 use crate::trigger::{Policy, TriggerManager, TriggersStatus};
+use door::Door;
 use wiring::{Opening, Wiring, targets};
 
 /// Why a pipeline can't start.
@@ -93,14 +94,6 @@ pub struct Pipeline {
     keeper: Option<Arc<Keeper>>,
 }
 
-/// The socket, and the way in from there.
-struct Door {
-    ingress: Arc<LaneIngress>,
-    view: BrokerView,
-    bound: Option<(BoundBroker, Arc<LocalBus>)>,
-    broker: Option<Broker>,
-}
-
 impl Pipeline {
     /// Prepares all guests, then starts everything from the sinks to the sources. Must be called
     /// within a tokio runtime.
@@ -152,15 +145,9 @@ impl Pipeline {
         wiring.answering(&answering)?;
         let chains = wiring.chains()?;
         let filters = wiring.filters_in_order();
-        let door = broker.map(|(bound, local)| {
+        let door = broker.map(|broker| {
             let limits = batcher_limits(&config.collector);
-            let ingress = LaneIngress::new(Arc::clone(&local), filters.clone(), limits);
-            Door {
-                ingress: Arc::new(ingress),
-                view: bound.view(),
-                bound: Some((bound, local)),
-                broker: None,
-            }
+            Door::new(broker, filters.clone(), limits)
         });
         let collector = wiring.collector(filters, processes, extra_sources)?;
         Ok(Self {
@@ -188,27 +175,20 @@ impl Pipeline {
     /// # Errors
     /// If the system refuses a thread.
     pub fn serve(&mut self, responder: Arc<dyn Responder>) -> Result<(), StartError> {
-        let Some(door) = &mut self.door else {
-            return Ok(());
-        };
-        if let Some((bound, bus)) = door.bound.take() {
-            let ingress = Arc::clone(&door.ingress) as Arc<dyn Ingress>;
-            let served = bound.serve(bus, ingress, responder);
-            door.broker = Some(served.map_err(weir_bus::OpenError::from)?);
-        }
-        Ok(())
+        let door = self.door.as_mut();
+        Ok(door.map_or(Ok(()), |door| door.open(responder))?)
     }
 
     /// The socket's connections, where there is one.
     #[must_use]
     pub fn broker_status(&self) -> Option<BrokerStatus> {
-        self.door.as_ref().map(|door| door.view.status())
+        self.door.as_ref().map(Door::status)
     }
 
     /// What became of all that clients published, where there is a socket.
     #[must_use]
     pub fn socket_counts(&self) -> Option<SourceCounts> {
-        self.door.as_ref().map(|door| door.ingress.counts())
+        self.door.as_ref().map(Door::counts)
     }
 
     /// The slots by name.
@@ -278,7 +258,7 @@ impl Pipeline {
         // What is under way must not wait for a slot's pause, and with it its source.
         self.slots.values().for_each(|slot| slot.hurry());
         if let Some(door) = &self.door {
-            door.ingress.drain(deadline).await;
+            door.drain(deadline).await;
         }
         let mut report = self.collector.drain(deadline).await;
         for world in [World::Filter, World::Trigger, World::Stage] {
@@ -307,7 +287,7 @@ impl Pipeline {
         }
         self.bus.close();
         if let Some(door) = self.door {
-            close_door(door, deadline, &mut report).await;
+            door.close(deadline, &mut report).await;
         }
         let status = PipelineStatus {
             sources: Vec::new(),
@@ -324,19 +304,3 @@ async fn save(keeper: Option<Arc<Keeper>>, slots: BTreeMap<String, Arc<dyn SlotH
         drop(tokio::task::spawn_blocking(move || keeper.save(&slots)).await);
     }
 }
-
-/// Hands out to clients what is queued for them, and adds what they published to the report.
-async fn close_door(door: Door, deadline: Instant, report: &mut CollectorReport) {
-    if let Some(broker) = door.broker {
-        let deadline = deadline.min(Instant::now() + GOODBYE_TIMEOUT);
-        drop(tokio::task::spawn_blocking(move || broker.close(deadline)).await);
-    }
-    let counts = door.ingress.counts();
-    if counts.produced > 0 {
-        report.sources.push((SOCKET_SOURCE.to_owned(), counts));
-    }
-}
-
-/// How long clients may take to read what is queued for them when the daemon ends: one that doesn't
-/// read must not hold up the end of the others.
-const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);

@@ -10,7 +10,9 @@ use super::layer::{KeyPath, Layered};
 use super::origin::Origin;
 use super::validated::{Config, TriggerSettings};
 use super::value::Value;
-use crate::trigger::CONDITIONS_SLOT;
+
+/// The slot whose rules are the `[[trigger]]` entries.
+pub const CONDITIONS_SLOT: &str = "conditions";
 
 /// The guest that evaluates conditions.
 const CONDITIONS_MODULE: &str = "builtin:sql-trigger";

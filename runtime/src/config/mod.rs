@@ -37,6 +37,7 @@ mod variables;
 #[cfg(test)]
 mod tests;
 
+pub use conditions::CONDITIONS_SLOT;
 pub use error::{ConfigError, ConfigErrors, ERRORS_MAX};
 pub use init::init_text;
 pub use limits::Limits;

@@ -33,7 +33,7 @@ pub(super) struct Wiring<'a> {
     manager: Arc<TriggerManager>,
     pub(super) offers: Offers,
     workers: Workers,
-    /// What the guests of trigger slots want.
+    /// What the guests want that the config names.
     rules: Vec<(String, Wants)>,
     pub(super) slots: BTreeMap<String, Arc<dyn SlotHandle>>,
     filters: Vec<(u32, String, Slot<FilterDuty>)>,
@@ -75,6 +75,9 @@ impl<'a> Wiring<'a> {
         };
         let (slot, settings, begins) = (opening.name, opening.settings, opening.begins);
         let (world, wants) = (begins.first.world, begins.first.wants.clone());
+        // A guest that was kept begins; whom the rules ask is the question of the one that the config names.
+        let asked = begins.then.as_ref().unwrap_or(&begins.first);
+        self.rules.push((name.clone(), asked.wants.clone()));
         let first = Candidate {
             memory: begins.memory,
             ..begins.first.into()
@@ -95,7 +98,6 @@ impl<'a> Wiring<'a> {
                 Arc::new(Slot::start(options, duty, opening).map_err(thread)?)
             }
             World::Trigger => {
-                self.rules.push((name.clone(), wants.clone()));
                 let subscribed = self.bus.subscribe(
                     SubscriptionOptions::new(format!("slot:{name}"))
                         .patterns(patterns(&wants))

@@ -300,7 +300,7 @@ fn request(
     subject: Subject,
 ) -> Result<(Request, u64), Refusal> {
     let rule = firing.rule.ok_or(Refusal::Invalid)?;
-    let priority = Priority::of_name(&rule.priority).ok_or(Refusal::Invalid)?;
+    let priority: Priority = rule.priority.parse().map_err(|_| Refusal::Invalid)?;
     let number = u32::try_from(firing.row).map_err(|_| Refusal::Invalid)?;
     let row = firing
         .batch

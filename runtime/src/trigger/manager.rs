@@ -15,9 +15,10 @@ use weir_bus::{CollectionEvent, Kind, Timestamp, topic};
 use super::admission::{Admission, Firing, TriggerName};
 use super::counts::{Refusal, TriggerCounts};
 use super::decisions::{Decision, Decisions};
-use super::policy::{CONDITIONS_SLOT, Policy};
+use super::policy::Policy;
 use super::queue::Waiting;
 use super::{Ending, Request, Requests};
+use crate::config::CONDITIONS_SLOT;
 
 /// The trigger manager.
 pub struct TriggerManager {

@@ -22,50 +22,17 @@ use std::sync::Arc;
 
 use weir_bus::batch::Batch;
 use weir_bus::event::TriggerEvent;
+pub use weir_bus::pubsub::Priority;
 
+pub use crate::config::CONDITIONS_SLOT;
 pub use admission::Firing;
 pub use counts::{Refusal, TriggerCounts};
 pub use decisions::Decision;
 pub use manager::{TriggerManager, TriggerStatus, TriggersStatus, shown};
-pub use policy::{CONDITIONS_SLOT, Policy, Targets};
+pub use policy::{Policy, Targets};
 pub(crate) use subject::Subject;
 
 use crate::sandbox::Cause;
-
-/// How urgent a request is, least first: the order in which requests are answered is the reverse.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Priority {
-    /// When there is time; refused first.
-    Low,
-    /// In turn.
-    Normal,
-    /// Before the others.
-    High,
-    /// At once.
-    Critical,
-}
-
-impl Priority {
-    /// All, most urgent first.
-    pub const ALL: [Self; 4] = [Self::Critical, Self::High, Self::Normal, Self::Low];
-
-    /// The name in the contract.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Low => "low",
-            Self::Normal => "normal",
-            Self::High => "high",
-            Self::Critical => "critical",
-        }
-    }
-
-    /// The priority of that name; none: there is no such.
-    #[must_use]
-    pub fn of_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|one| one.as_str() == name)
-    }
-}
 
 /// An admitted firing, on its way to whoever answers it.
 #[derive(Clone, Debug)]

@@ -3,10 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::config::{AdmissionSettings, Config, TriggerSettings};
-
-/// The slot whose rules are the `[[trigger]]` entries of the config.
-pub const CONDITIONS_SLOT: &str = "conditions";
+use crate::config::{AdmissionSettings, CONDITIONS_SLOT, Config, TriggerSettings};
 
 /// Who can answer requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

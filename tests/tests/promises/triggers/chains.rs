@@ -104,6 +104,26 @@ fn a_stage_of_a_chain_takes_requests_by_itself_of_the_triggers_that_it_names() {
 }
 
 #[test]
+fn a_kept_guest_that_asks_a_chain_which_is_gone_keeps_nobody_from_starting() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let start = |config: String| {
+        let started = Setup::new(config).with_state_folder(folder.path()).start();
+        started.unwrap_or_else(|error| panic!("it doesn't start: {error}"))
+    };
+    let chained = trigger("old", "pid = 1", "target = \"c\"") + &stage("a", "find");
+    let rig = start(chained + "[chain.c.stages.a]\n");
+    rig.send_through(rows::processes(1, 1));
+    drop(rig.finish());
+    let rig = start(trigger("new", "pid = 1", ""));
+    rig.send(rows::processes(1, 1));
+    rig.wait_until("the new one fires", |rig, _| {
+        let fired = rig.fired(CONDITIONS_SLOT);
+        fired.iter().any(|trigger| trigger.rule == "new")
+    });
+    drop(rig.finish());
+}
+
+#[test]
 fn a_stage_that_fails_is_tried_again_as_often_as_it_may_be() {
     let config = trigger("t", "pid = 1", "target = \"c\"")
         + &stage("bad", "reject")
