@@ -8,6 +8,7 @@ use memchr::memmem::Finder;
 use weir_guest::{Prefix, same_bytes};
 
 use crate::errors::{Checked, Problem};
+use crate::texts::Suffix;
 use sqlparser::tokenizer::Location;
 
 /// Steps that looking at a piece in one place takes: as long as a regular expression's four bytes.
@@ -95,6 +96,8 @@ pub(crate) struct Pattern {
     parts: Vec<Part>,
     /// What every text that is like it begins with, if it is known.
     head: Option<Prefix>,
+    /// What it ends with, the same.
+    tail: Option<Suffix>,
 }
 
 /// What stands between two `%`.
@@ -208,15 +211,25 @@ impl Pattern {
             Some(Piece::Text(text)) => Some(Prefix::new(text)),
             _ => None,
         };
+        let tail = match pieces.last() {
+            Some(Piece::Text(text)) => Some(Suffix::new(text)),
+            _ => None,
+        };
         Self {
             parts: parts.map(|part| Part::new(part.to_vec())).collect(),
             head,
+            tail,
         }
     }
 
     /// What every text that is like it begins with: whole columns are looked through for that first.
     pub(crate) fn head(&self) -> Option<&Prefix> {
         self.head.as_ref()
+    }
+
+    /// What it ends with, the same.
+    pub(crate) fn tail(&self) -> Option<&Suffix> {
+        self.tail.as_ref()
     }
 
     /// Whether the text is like it. What it takes is taken off `steps`; where that comes to 0, the

@@ -7,21 +7,34 @@
 use weir_guest::{TextColumn, same_bytes};
 
 use super::strings::TextBuilder;
+use crate::bits::Bits;
 
 /// Fewer rows aren't worth it.
 const ROWS_MIN: usize = 64;
 /// After so many rows it is seen for the first time whether values repeat.
 const SAMPLED_ROWS: usize = 64;
-/// The bits of a hash that a place in a table may be.
-const SLOT_BITS: u64 = u32::MAX as u64;
-/// Of a row that is null.
-const NULL: u32 = u32::MAX;
+/// No value's number: of a row that is null, and of a place that is free.
+const FREE: u32 = u32::MAX;
 
 /// Each row's value as a number, and the values.
 #[derive(Debug)]
 pub(super) struct Dictionary {
     codes: Vec<u32>,
     values: TextColumn,
+}
+
+/// A value that was seen: where it stands among the column's bytes.
+#[derive(Clone, Copy)]
+struct First {
+    start: usize,
+    end: usize,
+}
+
+/// What a place of the table holds: the value's hash, and its number; the number `FREE` where there is none.
+#[derive(Clone, Copy)]
+struct Slot {
+    hash: u32,
+    code: u32,
 }
 
 impl Dictionary {
@@ -31,46 +44,35 @@ impl Dictionary {
         if rows < ROWS_MIN {
             return None;
         }
-        let slots = rows.next_power_of_two();
-        let mut table: Vec<u32> = vec![NULL; slots];
-        let mut codes = Vec::with_capacity(rows);
-        let mut values = TextBuilder::default();
-        let mut firsts: Vec<(u64, usize)> = Vec::new();
-        for row in 0..rows {
-            if row % SAMPLED_ROWS == 0 && firsts.len() > distinct_max(row, rows) {
+        let free = Slot {
+            hash: 0,
+            code: FREE,
+        };
+        let mut table = vec![free; rows.next_power_of_two()];
+        let mut codes = vec![FREE; rows];
+        let mut firsts: Vec<First> = Vec::new();
+        let mut row = 0;
+        for codes in codes.chunks_mut(SAMPLED_ROWS) {
+            if firsts.len() > distinct_max(row, rows) {
                 return None;
             }
-            let Some(text) = column.bytes(row) else {
-                codes.push(NULL);
-                continue;
-            };
-            let hash = hash(text);
-            // Cut before it is a place: in the sandbox places have 32 bits.
-            let mut slot = usize::try_from(hash & SLOT_BITS).unwrap_or(0) & (slots - 1);
-            let code = loop {
-                let code = table.get(slot).copied()?;
-                if code == NULL {
-                    let new = u32::try_from(firsts.len()).ok()?;
-                    if let Some(place) = table.get_mut(slot) {
-                        *place = new;
-                    }
-                    firsts.push((hash, row));
-                    values.push(Some(text));
-                    break new;
+            for code in codes {
+                if column.is_valid(row) {
+                    let (start, end) = column.range(row)?;
+                    let value = First { start, end };
+                    *code = code_of(column.values(), value, &mut table, &mut firsts)?;
                 }
-                let (other, first) = firsts.get(usize::try_from(code).ok()?).copied()?;
-                if other == hash
-                    && column
-                        .bytes(first)
-                        .is_some_and(|first| same_bytes(first, text))
-                {
-                    break code;
-                }
-                slot = (slot + 1) & (slots - 1);
-            };
-            codes.push(code);
+                row += 1;
+            }
         }
-        (firsts.len() <= rows / 2).then(|| Self {
+        if firsts.len() > rows / 2 {
+            return None;
+        }
+        let mut values = TextBuilder::default();
+        for first in &firsts {
+            values.push(column.values().get(first.start..first.end));
+        }
+        Some(Self {
             codes,
             values: values.finish(),
         })
@@ -85,18 +87,53 @@ impl Dictionary {
     pub(super) fn places(&self) -> impl Iterator<Item = Option<usize>> + '_ {
         self.codes
             .iter()
-            .map(|code| usize::try_from(*code).ok().filter(|_| *code != NULL))
+            .map(|code| usize::try_from(*code).ok().filter(|_| *code != FREE))
     }
 
-    /// Each row's item of a table by value, and the default for nulls.
-    pub(super) fn spread<'a>(&'a self, table: &'a [bool]) -> impl Iterator<Item = bool> + 'a {
-        self.codes.iter().map(|code| {
-            usize::try_from(*code)
+    /// The rows whose value is set in a table by value.
+    pub(super) fn spread(&self, table: &[bool]) -> Bits {
+        let is_set = |code: u32| {
+            usize::try_from(code)
                 .ok()
                 .and_then(|code| table.get(code))
                 .copied()
                 .unwrap_or_default()
+        };
+        Bits::of_rows(self.codes.len(), |row| {
+            self.codes.get(row).is_some_and(|code| is_set(*code))
         })
+    }
+}
+
+/// The number of a value; a new one where it wasn't seen before.
+#[inline(always)]
+fn code_of(
+    values: &[u8],
+    value: First,
+    table: &mut [Slot],
+    firsts: &mut Vec<First>,
+) -> Option<u32> {
+    let text = values.get(value.start..value.end)?;
+    let hash = hash(text);
+    // Its length is a power of two.
+    let mask = table.len().saturating_sub(1);
+    let mut place = usize::try_from(hash).unwrap_or(0) & mask;
+    loop {
+        let slot = table.get_mut(place)?;
+        if slot.code == FREE {
+            let code = u32::try_from(firsts.len()).ok()?;
+            *slot = Slot { hash, code };
+            firsts.push(value);
+            return Some(code);
+        }
+        if slot.hash == hash {
+            let first = firsts.get(usize::try_from(slot.code).ok()?)?;
+            let first = values.get(first.start..first.end)?;
+            if same_bytes(first, text) {
+                return Some(slot.code);
+            }
+        }
+        place = (place + 1) & mask;
     }
 }
 
@@ -108,30 +145,27 @@ fn distinct_max(seen: usize, rows: usize) -> usize {
     seen.saturating_sub(usize::try_from(repeated).unwrap_or(usize::MAX))
 }
 
-/// Of the length, and of three words: the first, the middle and the last one.
-#[inline]
-fn hash(text: &[u8]) -> u64 {
+/// Of the length and of two words: the last one, and the one in the middle. Paths begin alike.
+#[inline(always)]
+fn hash(text: &[u8]) -> u32 {
     const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
     let length = u64::try_from(text.len()).unwrap_or(u64::MAX);
-    let word = |at: usize| {
-        text.get(at..)
-            .and_then(<[u8]>::first_chunk::<8>)
-            .map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    let middle = text.get(text.len().saturating_sub(8) / 2..);
+    let middle = middle.and_then(<[u8]>::first_chunk::<8>);
+    let (last, middle) = match (text.last_chunk::<8>(), middle) {
+        (Some(last), Some(middle)) => (u64::from_le_bytes(*last), u64::from_le_bytes(*middle)),
+        _ => (short(text), 0),
     };
-    let words = if text.len() >= 8 {
-        [word(0), word((text.len() - 8) / 2), word(text.len() - 8)]
-    } else {
-        [
-            text.iter()
-                .fold(0, |word, byte| word << 8 | u64::from(*byte)),
-            0,
-            0,
-        ]
-    };
-    let mixed = words.into_iter().fold(length, |mixed, word| {
-        (mixed ^ word).wrapping_mul(MIX).rotate_left(23)
-    });
-    mixed ^ mixed >> 32
+    let mixed = (last ^ length).wrapping_mul(MIX).rotate_left(23);
+    let [.., a, b, c, d] = (mixed ^ middle).wrapping_mul(MIX).to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
+}
+
+/// Fewer than eight bytes as a word.
+#[cold]
+fn short(text: &[u8]) -> u64 {
+    let bytes = text.iter().take(8);
+    bytes.fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use weir_guest::{Mask, TextColumn, same_bytes};
+use weir_guest::{Mask, TextColumn};
 
 use super::dictionary::Dictionary;
 use super::{Budget, Evaluated, Evaluation, Value};
@@ -101,7 +101,7 @@ fn spread(
     rows: usize,
 ) -> (Bits, Option<Faults>) {
     let table: Vec<bool> = (0..yes.rows()).map(|place| yes.get(place)).collect();
-    let yes = Bits::of_bools(rows, dictionary.spread(&table));
+    let yes = dictionary.spread(&table);
     let Some(faults) = faults else {
         return (yes, None);
     };
@@ -141,15 +141,12 @@ fn test(matcher: &Matcher, column: &TextColumn, budget: &mut Budget) -> (Bits, O
             prefix.mark(column, &mut mask);
             mask.into()
         }
-        Matcher::Suffix(suffix) => ends(column, suffix.as_bytes()),
+        Matcher::Suffix(suffix) => suffix.mask(column).into(),
         Matcher::Less(text) => by_row(&|found| found < text.as_bytes()),
         Matcher::LessOrEqual(text) => by_row(&|found| found <= text.as_bytes()),
-        Matcher::In(names) => Bits::of_bools(
-            rows,
-            column
-                .ranges()
-                .map(|(start, end)| names.have(column.values(), start, end)),
-        ),
+        Matcher::In(names) => column
+            .mask(|values, start, end| names.have(values, start, end))
+            .into(),
         Matcher::Contains(needle) => {
             if !budget.take(bytes / SEARCHED_BYTES_PER_STEP) {
                 return (Bits::none(rows), Some(used_up(column, 0..rows)));
@@ -165,6 +162,9 @@ fn test(matcher: &Matcher, column: &TextColumn, budget: &mut Budget) -> (Bits, O
             };
             let mut mask = Mask::none(rows);
             head.mark(column, &mut mask);
+            if let Some(tail) = pattern.tail() {
+                mask.and(tail.mask(column).bits());
+            }
             return each(column, mask.iter(), budget, says);
         }
         Matcher::Regex(regex, None) => {
@@ -203,34 +203,6 @@ fn test(matcher: &Matcher, column: &TextColumn, budget: &mut Budget) -> (Bits, O
         }
     };
     (bits, None)
-}
-
-/// The rows that end so: the last word is looked at first.
-fn ends(column: &TextColumn, suffix: &[u8]) -> Bits {
-    let values = column.values();
-    let length = suffix.len();
-    let Some(last) = suffix
-        .last_chunk::<8>()
-        .map(|bytes| u64::from_le_bytes(*bytes))
-    else {
-        let ends = |(start, end): (usize, usize)| {
-            let from = end.checked_sub(length).filter(|from| *from >= start);
-            from.and_then(|from| values.get(from..end))
-                .is_some_and(|end| end == suffix)
-        };
-        return Bits::of_bools(column.rows(), column.ranges().map(ends));
-    };
-    let is_whole = |start: usize, end: usize| {
-        let from = end.checked_sub(length).filter(|from| *from >= start);
-        from.and_then(|from| values.get(from..end))
-            .is_some_and(|end| same_bytes(end, suffix))
-    };
-    // Whether the word is this row's is looked at only where it is the right one.
-    let ends = |(start, end): (usize, usize)| {
-        let word = values.get(..end).and_then(<[u8]>::last_chunk::<8>);
-        word.is_some_and(|bytes| u64::from_le_bytes(*bytes) == last) && is_whole(start, end)
-    };
-    Bits::of_bools(column.rows(), column.ranges().map(ends))
 }
 
 /// Tests some rows one by one, as long as there is budget.
