@@ -18,6 +18,7 @@ pub mod fuzzing;
 mod open;
 pub mod pubsub;
 pub mod socket;
+mod sync;
 pub mod topic;
 pub mod wire;
 
