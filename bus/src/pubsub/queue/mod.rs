@@ -471,6 +471,6 @@ impl<T: Weigh> Queue<T> {
 }
 
 #[cfg(all(test, feature = "loom"))]
-mod loom;
+mod model;
 #[cfg(test)]
 mod tests;

@@ -228,6 +228,12 @@ impl<T: Weigh> Queue<T> {
         if state.is_retired() {
             return Pushed::Gone;
         }
+        // A closed queue has no gaps any more, whatever else was wrong.
+        let reason = if state.is_closed() {
+            DropReason::Closed
+        } else {
+            reason
+        };
         state.refuse(position, rows, reason, &mut evicted);
         self.unlock(state);
         self.note_loss();

@@ -10,8 +10,8 @@ use loom::thread;
 
 use super::*;
 
-/// Switches that a thread is forced into, in one run. Two find what depends on a pair of races; three take minutes.
-const PREEMPTIONS_MAX: usize = 2;
+/// Switches that threads are forced into, in one run: what depends on three races at once is found, in some seconds.
+const PREEMPTIONS_MAX: usize = 3;
 
 #[derive(Debug, Clone, Copy)]
 struct Item(u64);
