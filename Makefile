@@ -10,7 +10,7 @@ FUZZ_VERSION := 0.13.2
 FUZZ_TARGETS := bus/frame bus/header bus/batch runtime/answer runtime/component
 FUZZ_SECONDS ?= 60
 
-.PHONY: help run build test check fmt clippy doc deny unit guests fuzz bench bench-peers clean target python
+.PHONY: help run build test check fmt clippy doc deny unit loom guests fuzz bench bench-peers clean target python
 
 help: ## shows this menu
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -21,7 +21,7 @@ run: ## runs the daemon on the embedded default
 build: target ## builds the daemon, its guests inside
 	$(CARGO) build --release
 
-test: target fmt clippy doc deny guests unit ## everything that must hold
+test: target fmt clippy doc deny guests unit loom ## everything that must hold
 
 # Where the target is missing rustup adds it; without rustup, the distribution must have it.
 target:
@@ -54,6 +54,10 @@ guests: target ## the guests' own tests, on this machine's target
 
 unit: target python ## the tests of all crates, and of the daemon as a whole
 	$(CARGO) test --release --workspace --locked
+
+# A feature that changes the crate's own unit tests only, so that no dependency is compiled anew.
+loom: ## the bus's queue under every order of steps
+	$(CARGO) test --release --locked -p weir-bus --features loom --lib loom_
 
 # The tests read the bus's socket with a client in another language.
 python:

@@ -112,11 +112,17 @@ pub enum DropReason {
     Invalid,
     /// The connection ended before they were handed to the kernel.
     Disconnected,
+    /// A queue was full too often, its policy is `disconnect`, and its subscriber was cut off.
+    CutOff,
+    /// A queue's policy is `latest`, and newer ones came before they were received.
+    Superseded,
+    /// All queues of the bus together were full, and this one had the most bytes.
+    BusFull,
 }
 
 impl DropReason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::QueueFull,
         Self::Blocked,
         Self::TooLarge,
@@ -128,7 +134,19 @@ impl DropReason {
         Self::Rejected,
         Self::Invalid,
         Self::Disconnected,
+        Self::CutOff,
+        Self::Superseded,
+        Self::BusFull,
     ];
+
+    /// Whether rows are dropped for it because somebody doesn't receive fast enough. (What a newer one has overtaken was
+    /// not wanted any more.)
+    pub const fn is_slowness(self) -> bool {
+        matches!(
+            self,
+            Self::QueueFull | Self::Blocked | Self::TooLarge | Self::CutOff | Self::BusFull
+        )
+    }
 
     /// The stable code.
     pub const fn as_str(self) -> &'static str {
@@ -144,6 +162,9 @@ impl DropReason {
             Self::Rejected => "rejected",
             Self::Invalid => "invalid",
             Self::Disconnected => "disconnected",
+            Self::CutOff => "cut-off",
+            Self::Superseded => "superseded",
+            Self::BusFull => "bus-full",
         }
     }
 }

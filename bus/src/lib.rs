@@ -18,6 +18,7 @@ pub mod fuzzing;
 mod open;
 pub mod pubsub;
 pub mod socket;
+mod sync;
 pub mod topic;
 pub mod wire;
 
@@ -28,5 +29,5 @@ pub use batch::{
 pub use caps::SourceCaps;
 pub use count::{Count, DropReason, Drops};
 pub use event::{CollectionEvent, EventBuilder, EventRow, FieldType, Kind, Timestamp};
-pub use open::{BusChoice, OpenError, Opened, open};
+pub use open::{BusChoice, OpenError, Opened, open, open_within};
 pub use topic::{Topic, TopicPattern};

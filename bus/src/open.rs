@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::pubsub::{EventBus, LocalBus, NullBus};
+use crate::pubsub::{EventBus, LocalBus, LocalBusOptions, NullBus};
 use crate::socket::{
     BindError, BoundBroker, BrokerClient, BrokerOptions, ClientError, ClientOptions,
 };
@@ -47,14 +47,23 @@ pub enum OpenError {
 ///
 /// [`OpenError`], for the kinds that need a socket.
 pub fn open(choice: BusChoice) -> Result<Opened, OpenError> {
+    open_within(choice, LocalBusOptions::default())
+}
+
+/// As [`open`], with other bounds for a bus in this process. (Those of a client are in its options.)
+///
+/// # Errors
+///
+/// As [`open`].
+pub fn open_within(choice: BusChoice, options: LocalBusOptions) -> Result<Opened, OpenError> {
     let alone = |bus: Arc<dyn EventBus>| Opened { bus, broker: None };
     Ok(match choice {
-        BusChoice::Local => alone(Arc::new(LocalBus::new())),
+        BusChoice::Local => alone(Arc::new(LocalBus::with_options(options))),
         BusChoice::None => alone(Arc::new(NullBus::new())),
-        BusChoice::Client(options) => alone(Arc::new(BrokerClient::open(*options)?)),
-        BusChoice::Broker(options) => {
-            let bound = BoundBroker::bind(*options)?;
-            let bus = Arc::new(LocalBus::new());
+        BusChoice::Client(client) => alone(Arc::new(BrokerClient::open(*client)?)),
+        BusChoice::Broker(broker) => {
+            let bound = BoundBroker::bind(*broker)?;
+            let bus = Arc::new(LocalBus::with_options(options));
             Opened {
                 bus: Arc::clone(&bus) as Arc<dyn EventBus>,
                 broker: Some((bound, bus)),

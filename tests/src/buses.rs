@@ -12,8 +12,8 @@ use std::time::Instant;
 
 use tokio::runtime::Runtime;
 use weir_bus::pubsub::{
-    BusStatistics, Delivery, EventBus, LocalBus, PublisherId, Receipt, Recv, Subscriber,
-    SubscriptionOptions,
+    BUS_BYTES_MAX, BusStatistics, Delivery, EventBus, LocalBus, LocalBusOptions, PublisherId,
+    Receipt, Recv, Subscriber, SubscriptionOptions,
 };
 use weir_bus::socket::{BrokerClient, ClientOptions};
 use weir_bus::{Batch, CollectionEvent, Topic, TopicPattern};
@@ -41,6 +41,8 @@ pub struct Fixture {
     pub make: Make,
     /// Where everything meets: the bus itself, or the one that the broker serves.
     pub core: Arc<LocalBus>,
+    /// Bytes that all queues of one bus keep alive, at most: a client's are its own.
+    bytes_max: u64,
     served: Option<Served>,
     clients: RefCell<Vec<(String, Arc<BrokerClient>)>>,
     runtime: Runtime,
@@ -65,16 +67,31 @@ impl Fixture {
     /// If it can't be served.
     #[must_use]
     pub fn new(make: Make) -> Self {
+        Self::within(make, BUS_BYTES_MAX)
+    }
+
+    /// As [`Fixture::new`], where the queues that receivers read together keep so many bytes alive at most.
+    ///
+    /// # Panics
+    /// As [`Fixture::new`].
+    #[must_use]
+    pub fn within(make: Make, bytes_max: u64) -> Self {
         let served = (make == Make::Socket).then(Served::new);
-        let core = served
-            .as_ref()
-            .map_or_else(Arc::default, |served| Arc::clone(&served.bus));
+        let options = LocalBusOptions {
+            bytes_max,
+            ..LocalBusOptions::default()
+        };
+        let core = served.as_ref().map_or_else(
+            || Arc::new(LocalBus::with_options(options)),
+            |served| Arc::clone(&served.bus),
+        );
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build();
         Self {
             make,
             core,
+            bytes_max,
             served,
             clients: RefCell::default(),
             runtime: runtime.expect("a runtime"),
@@ -91,7 +108,10 @@ impl Fixture {
         let (bus, source): (Arc<dyn EventBus>, _) = match &self.served {
             None => (Arc::clone(&self.core) as _, name.to_owned()),
             Some(served) => {
-                let options = ClientOptions::new(served.path("weir.sock"), name);
+                let options = ClientOptions {
+                    queues_bytes_max: self.bytes_max,
+                    ..ClientOptions::new(served.path("weir.sock"), name)
+                };
                 let client = Arc::new(
                     self.wait(BrokerClient::connect(options))
                         .expect("a welcome"),

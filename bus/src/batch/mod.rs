@@ -53,6 +53,20 @@ pub struct BatchHeader {
     pub snapshot: Option<Snapshot>,
 }
 
+impl BatchHeader {
+    /// Whether a batch under `older` is of no use to who wants the latest only, now that there is one under this header:
+    /// see [`QueuePolicy::Latest`](crate::pubsub::QueuePolicy::Latest).
+    #[must_use]
+    pub fn overtakes(&self, older: &Self) -> bool {
+        let same_key = match (self.snapshot, older.snapshot) {
+            (None, None) => self.topic == older.topic,
+            (Some(mine), Some(its)) => mine.id != its.id,
+            _ => false,
+        };
+        same_key && self.source == older.source
+    }
+}
+
 /// Columns that are no batch.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BatchError {
@@ -153,10 +167,14 @@ impl Batch {
 
     /// Of records that are known to have the kind's schema.
     fn of_records(header: BatchHeader, records: RecordBatch) -> Self {
-        let bytes = records.get_array_memory_size();
-        let crossing = (0..records.num_columns())
+        let crossing: Box<[OnceLock<ColumnBytes>]> = (0..records.num_columns())
             .map(|_| OnceLock::new())
             .collect();
+        // A slice counts the whole buffers that it is a part of: those are what it keeps alive.
+        let bytes = records.get_array_memory_size()
+            + size_of_val(&*crossing)
+            + size_of::<Shared>()
+            + size_of::<Headed>();
         let shared = Arc::new(Shared {
             records,
             crossing,

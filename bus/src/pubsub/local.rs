@@ -11,31 +11,61 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
-use arrow_buffer::BooleanBuffer;
-
+use super::cover::{Covers, Seat};
+use super::filtered::{Filtered, FilteredOnce};
 use super::outlet::{Outlet, Parcel};
-use super::queue::Offer;
+use super::queue::{Budget, Charge, Offer};
 use super::rows::RowFilter;
+use super::slow::SlowWatch;
 use super::statistics::{BusStatistics, SubscriberStatistics};
 use super::subscriber::Registry;
 use super::{
-    EventBus, EventFilter, PublishError, PublisherId, Pushed, Queue, QueueCounts, Receipt,
-    SUBSCRIPTIONS_MAX, SubscribeError, Subscriber, SubscriptionId, SubscriptionOptions, Weigh,
+    BUS_BYTES_MAX, Clock, EventBus, EventFilter, PublishError, PublisherId, Pushed, Queue,
+    QueueCounts, Receipt, SUBSCRIPTIONS_MAX, SubscribeError, Subscriber, SubscriptionId,
+    SubscriptionOptions, Weigh,
 };
-use crate::batch::{Batch, BatchHeader, Selection};
+use crate::batch::{Batch, BatchHeader};
 use crate::count::{Count, DropReason};
 use crate::topic::{TopicMatcher, TopicPattern};
 use crate::wire::WireBatch;
 
+/// The bounds of a bus, and its clock.
+#[derive(Debug, Clone)]
+pub struct LocalBusOptions {
+    /// Bytes that all queues together keep alive, a batch that several share counted once. Where a batch would be more, the
+    /// queue with the most bytes drops, for the reason `bus-full`.
+    pub bytes_max: u64,
+    /// What it takes for the time.
+    pub clock: Clock,
+}
+
+impl Default for LocalBusOptions {
+    fn default() -> Self {
+        Self {
+            bytes_max: BUS_BYTES_MAX,
+            clock: Clock::system(),
+        }
+    }
+}
+
 /// The bus of `bus.kind = "local"`. Dropping it closes it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct LocalBus {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug, Default)]
+impl Default for LocalBus {
+    fn default() -> Self {
+        Self::with_options(LocalBusOptions::default())
+    }
+}
+
+#[derive(Debug)]
 struct Inner {
     table: Mutex<Table>,
+    budget: Arc<Budget>,
+    clock: Clock,
+    slow: SlowWatch,
 }
 
 #[derive(Debug, Default)]
@@ -99,6 +129,8 @@ impl Subscription {
             name: self.name.as_ref().to_owned(),
             patterns: self.patterns.clone(),
             policy: self.outlet.policy(),
+            limits: self.outlet.limits(),
+            standing: self.outlet.standing(),
             counts: self.outlet.counts(),
         }
     }
@@ -109,11 +141,56 @@ impl LocalBus {
     pub fn new() -> Self {
         Self::default()
     }
+
+    /// A bus without subscribers, within these bounds.
+    pub fn with_options(options: LocalBusOptions) -> Self {
+        let LocalBusOptions { bytes_max, clock } = options;
+        Self {
+            inner: Arc::new(Inner {
+                table: Mutex::default(),
+                budget: Budget::new(bytes_max),
+                clock,
+                slow: SlowWatch::default(),
+            }),
+        }
+    }
 }
 
 impl Inner {
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn statistics(&self) -> BusStatistics {
+        let table = self.lock();
+        let published = table.published;
+        let departed = table.departed.clone();
+        let subscriptions: Vec<_> = table.subscriptions.values().cloned().collect();
+        drop(table);
+        // Who leaves just now is still read here, once, with its last counts.
+        let subscribers: Vec<_> = subscriptions
+            .iter()
+            .map(|subscription| subscription.statistics())
+            .collect();
+        let mut total = departed.clone();
+        for subscriber in &subscribers {
+            total += &subscriber.counts;
+        }
+        BusStatistics {
+            published,
+            total,
+            departed,
+            bytes: self.budget.used(),
+            bytes_max: self.budget.bytes_max(),
+            subscribers,
+        }
+    }
+
+    /// Tells who is slow, where that is due.
+    #[cold]
+    fn tell_slow(&self) {
+        self.slow
+            .look(self.clock.now(), || self.statistics(), &self.budget);
     }
 }
 
@@ -172,22 +249,44 @@ struct Offering {
     matched: usize,
     queued: usize,
     /// Those whose policy is to wait, and that are full.
-    waiting: Vec<(Arc<Subscription>, Parcel)>,
+    waiting: Vec<(Arc<Subscription>, Parcel, Option<Arc<Charge>>)>,
 }
 
 impl Offering {
     #[inline]
-    fn offer(&mut self, subscription: &Arc<Subscription>, parcel: Parcel) {
-        match subscription.outlet.offer(self.position, parcel) {
+    fn offer(&mut self, subscription: &Arc<Subscription>, parcel: Parcel, seat: Seat<'_>) {
+        let charge = match seat {
+            Seat::Alone => None,
+            Seat::Charged(charge) => Some(charge),
+            Seat::Refused(reason) => {
+                let rows = parcel.rows();
+                return self.note(subscription.outlet.refuse(self.position, rows, reason));
+            }
+        };
+        match subscription.outlet.offer(self.position, parcel, charge) {
             Offer::Done(pushed) => self.note(pushed),
-            Offer::Full(parcel) => self.waiting.push((Arc::clone(subscription), parcel)),
+            Offer::Full(parcel) => {
+                let subscription = Arc::clone(subscription);
+                self.waiting.push((subscription, parcel, charge.cloned()));
+            }
         }
     }
 
-    fn offer_filtered(&mut self, subscription: &Arc<Subscription>, filtered: Filtered) {
+    fn offer_filtered(
+        &mut self,
+        subscription: &Arc<Subscription>,
+        filtered: Filtered,
+        covers: &mut Covers<'_>,
+    ) {
         match filtered {
             Filtered::Nothing => {}
-            Filtered::Rows(rows) => self.offer(subscription, Parcel::Batch(rows)),
+            Filtered::Rows(rows) => {
+                let parcel = Parcel::Batch(rows);
+                // Who else gets these rows isn't known yet.
+                let outlet = &subscription.outlet;
+                let seat = covers.seat(&parcel, outlet, || std::iter::once(outlet));
+                self.offer(subscription, parcel, seat);
+            }
             Filtered::Failed(rows) => {
                 let reason = DropReason::Fault;
                 self.note(subscription.outlet.refuse(self.position, rows, reason));
@@ -211,10 +310,11 @@ impl Offering {
     #[cold]
     fn wait(&mut self) {
         let since = Instant::now();
-        for (subscription, parcel) in std::mem::take(&mut self.waiting) {
-            let pushed = subscription
-                .outlet
-                .push_waiting(self.position, parcel, since);
+        for (subscription, parcel, charge) in std::mem::take(&mut self.waiting) {
+            let pushed =
+                subscription
+                    .outlet
+                    .push_waiting(self.position, parcel, charge.as_ref(), since);
             self.note(pushed);
         }
     }
@@ -245,58 +345,6 @@ impl fmt::Debug for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let subscribers = self.0.waiting.len();
         write!(f, "Waiting for {subscribers} subscribers")
-    }
-}
-
-/// What a row filter left of a batch.
-#[derive(Clone)]
-enum Filtered {
-    Nothing,
-    Rows(Arc<Batch>),
-    /// The batch couldn't be cut; as many rows as should have been in it.
-    Failed(u64),
-}
-
-/// What the filters of one publish left, each made once.
-#[derive(Default)]
-struct FilteredOnce {
-    by_filter: Vec<(Arc<RowFilter>, BooleanBuffer, Filtered)>,
-}
-
-impl FilteredOnce {
-    fn get(&mut self, filter: &Arc<RowFilter>, batch: &Arc<Batch>) -> Filtered {
-        let known = |(known, _, _): &&(Arc<RowFilter>, _, _)| Arc::ptr_eq(known, filter);
-        if let Some((_, _, filtered)) = self.by_filter.iter().find(known) {
-            return filtered.clone();
-        }
-        let mask = filter.mask(batch);
-        // Different filters often select the same rows: a pid by its number and by its name.
-        let same = self.by_filter.iter().find(|(_, known, _)| *known == mask);
-        let filtered = match same {
-            Some((_, _, filtered)) => filtered.clone(),
-            None => cut(batch, &mask),
-        };
-        self.by_filter
-            .push((Arc::clone(filter), mask, filtered.clone()));
-        filtered
-    }
-}
-
-fn cut(batch: &Arc<Batch>, mask: &BooleanBuffer) -> Filtered {
-    let selected = mask.count_set_bits();
-    if selected == 0 {
-        return Filtered::Nothing;
-    }
-    if selected == Batch::rows(batch) {
-        return Filtered::Rows(Arc::clone(batch));
-    }
-    let bits = mask.sliced();
-    match batch.select(&Selection::Mask(bits.as_slice().to_vec())) {
-        Ok(rows) => Filtered::Rows(Arc::new(rows)),
-        Err(error) => {
-            tracing::error!(topic = %batch.topic(), %error, "a filtered batch could not be made");
-            Filtered::Failed(selected as u64)
-        }
     }
 }
 
@@ -368,7 +416,14 @@ impl LocalBus {
             waiting: Vec::new(),
         };
         let subscriptions = table.matcher.matches(&parcel.header().topic);
-        // One behind, so that the last one gets the publisher's own `Arc`.
+        let all_rows_to = || {
+            let wanting = subscriptions.iter().filter(|subscription| {
+                subscription.rows.is_none() && subscription.wants(from, parcel.header())
+            });
+            wanting.map(|subscription| &subscription.outlet)
+        };
+        let mut covers = Covers::new(&self.inner.budget);
+        // One behind, so that the last one gets the publisher's own `Arc`, and one that is alone is found out.
         let mut before: Option<&Arc<Subscription>> = None;
         for subscription in subscriptions.iter() {
             if !subscription.wants(from, parcel.header()) {
@@ -376,22 +431,33 @@ impl LocalBus {
             }
             match (&subscription.rows, &parcel) {
                 (Some(filter), Parcel::Batch(batch)) => {
-                    offering.offer_filtered(subscription, filtered.get(filter, batch));
+                    let rows = filtered.get(filter, batch);
+                    offering.offer_filtered(subscription, rows, &mut covers);
                 }
                 // It came while the batch was looked at, and begins with the next.
                 (Some(_), Parcel::Wire(_)) => {}
                 (None, _) => {
                     if let Some(before) = before.replace(subscription) {
-                        offering.offer(before, parcel.clone());
+                        let seat = covers.seat(&parcel, &before.outlet, all_rows_to);
+                        offering.offer(before, parcel.clone(), seat);
                     }
                 }
             }
         }
         if let Some(last) = before {
-            offering.offer(last, parcel);
+            let seat = if covers.is_empty() {
+                Seat::Alone
+            } else {
+                covers.seat(&parcel, &last.outlet, all_rows_to)
+            };
+            offering.offer(last, parcel, seat);
         }
+        drop(covers);
         drop(subscriptions);
         drop(table);
+        if self.inner.budget.has_lost() {
+            self.inner.tell_slow();
+        }
         if offering.waiting.is_empty() {
             Ok(Ok(offering.receipt()))
         } else {
@@ -411,7 +477,7 @@ impl LocalBus {
         self.register(options, Outlet::Parcels)
     }
 
-    fn register<T: Weigh>(
+    fn register<T: Weigh + Send + 'static>(
         &self,
         options: SubscriptionOptions,
         outlet: impl FnOnce(Arc<Queue<T>>) -> Outlet,
@@ -430,7 +496,8 @@ impl LocalBus {
                 others.find_map(|other| other.rows.as_ref().filter(|known| ***known == rows));
             same.map_or_else(|| Arc::new(rows), Arc::clone)
         });
-        let queue = Arc::new(Queue::new(options.policy, options.limits));
+        let clock = self.inner.clock.clone();
+        let queue = Queue::under(&self.inner.budget, options.policy, options.limits, clock);
         let subscription = Arc::new(Subscription {
             id: SubscriptionId::unique(),
             name: options.name.into(),
@@ -472,26 +539,7 @@ impl EventBus for LocalBus {
     }
 
     fn statistics(&self) -> BusStatistics {
-        let table = self.inner.lock();
-        let published = table.published;
-        let departed = table.departed.clone();
-        let subscriptions: Vec<_> = table.subscriptions.values().cloned().collect();
-        drop(table);
-        // Who leaves just now is still read here, once, with its last counts.
-        let subscribers: Vec<_> = subscriptions
-            .iter()
-            .map(|subscription| subscription.statistics())
-            .collect();
-        let mut total = departed.clone();
-        for subscriber in &subscribers {
-            total += &subscriber.counts;
-        }
-        BusStatistics {
-            published,
-            total,
-            departed,
-            subscribers,
-        }
+        self.inner.statistics()
     }
 
     fn close(&self) {

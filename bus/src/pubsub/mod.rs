@@ -4,8 +4,12 @@
 //! invariant: what a subscriber matched is delivered, dropped with a reason, or queued, at any instant;
 //! and every transport keeps the order of a publisher for each subscriber.
 
+mod clock;
 mod compare;
+mod cover;
 mod filter;
+mod filtered;
+mod health;
 mod kind;
 mod local;
 mod null;
@@ -13,6 +17,7 @@ mod options;
 mod outlet;
 mod queue;
 mod rows;
+mod slow;
 mod statistics;
 mod subscriber;
 
@@ -25,23 +30,26 @@ use serde::{Deserialize, Serialize};
 use crate::batch::Batch;
 use crate::topic::Topic;
 
+pub use clock::Clock;
 pub use compare::{Comparison, Literal, Operator, UnknownOperator};
 pub use filter::{
     CorrelationFilter, EventFilter, FILTER_PIDS_MAX, FILTER_TEXT_BYTES_MAX, FilterError, Priority,
     UnknownPriority,
 };
+pub use health::{BusHealth, HEALTH_SUBSCRIBERS_MAX};
 pub use kind::{BusKind, UnknownBusKind};
-pub use local::{LocalBus, Waiting};
+pub use local::{LocalBus, LocalBusOptions, Waiting};
 pub use null::NullBus;
 pub use options::{
     PATTERNS_PER_SUBSCRIPTION_MAX, SUBSCRIPTIONS_MAX, SubscribeError, SubscriptionOptions,
 };
 pub use outlet::Parcel;
-pub(crate) use queue::Offered;
 pub use queue::{
-    Delivery, Gap, Pushed, QUEUE_BATCHES_MAX, QUEUE_BYTES_MAX, QUEUE_GAPS_MAX, Queue, QueueCounts,
-    QueueLimits, QueuePolicy, Recv, Weigh,
+    BUS_BYTES_MAX, CUT_OFF_PAUSE_MAX, Delivery, Gap, Pushed, QUEUE_BATCHES_MAX, QUEUE_BYTES_MAX,
+    QUEUE_GAPS_MAX, Queue, QueueCounts, QueueLimits, QueuePolicy, Recv, Standing, Weigh,
 };
+pub(crate) use queue::{Budget, Offered};
+pub(crate) use slow::SlowWatch;
 pub use statistics::{BusStatistics, SubscriberStatistics};
 pub(crate) use subscriber::Registry;
 pub use subscriber::Subscriber;

@@ -134,6 +134,8 @@ impl EventBus for NullBus {
                 name: idle.name.as_ref().to_owned(),
                 patterns: idle.patterns.clone(),
                 policy: idle.queue.policy(),
+                limits: idle.queue.limits(),
+                standing: idle.queue.standing(),
                 counts: idle.queue.counts(),
             })
             .collect();
@@ -141,6 +143,8 @@ impl EventBus for NullBus {
             published: state.published,
             total,
             departed: QueueCounts::default(),
+            bytes: 0,
+            bytes_max: 0,
             subscribers,
         }
     }

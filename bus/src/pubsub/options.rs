@@ -2,6 +2,8 @@
 //!
 //! The invariant: what [`SubscriptionOptions::check`] let pass can be evaluated on every batch.
 
+use std::time::Duration;
+
 use crate::topic::TopicPattern;
 use crate::wire::{Subscribe, WireComparison, WirePolicy};
 
@@ -134,6 +136,7 @@ impl SubscriptionOptions {
 
     /// As a frame says it.
     pub(crate) fn to_wire(&self, id: u32, name: String) -> Subscribe {
+        let ms = |duration: Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         Subscribe {
             id,
@@ -144,8 +147,13 @@ impl SubscriptionOptions {
                 QueuePolicy::DropOldest => WirePolicy::DropOldest,
                 QueuePolicy::DropNewest => WirePolicy::DropNewest,
                 QueuePolicy::Block { deadline } => WirePolicy::Block {
-                    deadline_ms: u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX),
+                    deadline_ms: ms(deadline),
                 },
+                QueuePolicy::Disconnect { times, pause } => WirePolicy::Disconnect {
+                    times,
+                    pause_ms: ms(pause),
+                },
+                QueuePolicy::Latest => WirePolicy::Latest,
             },
             queue_batches_max: number(self.limits.items_max),
             queue_bytes_max: self.limits.bytes_max,

@@ -1,12 +1,11 @@
 //! Where a subscription's batches go: to a receiver that reads columns, or to a connection, which hands
 //! on what nobody here has looked into.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::queue::Offer;
-use super::{Delivery, Pushed, Queue, QueueCounts, QueuePolicy, Weigh};
+use super::queue::{Charge, Emptied, Offer};
+use super::{Pushed, Queue, QueueCounts, QueueLimits, QueuePolicy, Standing, Weigh};
 use crate::batch::{Batch, BatchHeader};
 use crate::count::DropReason;
 use crate::wire::WireBatch;
@@ -42,8 +41,12 @@ impl Weigh for Parcel {
     fn bytes(&self) -> u64 {
         match self {
             Self::Batch(batch) => batch.bytes(),
-            Self::Wire(wire) => wire.frames().len() as u64,
+            Self::Wire(wire) => wire.bytes() as u64,
         }
+    }
+
+    fn overtakes(&self, older: &Self) -> bool {
+        self.header().overtakes(older.header())
     }
 }
 
@@ -59,8 +62,8 @@ pub(super) enum Outlet {
 /// What was in a queue that is retired.
 #[expect(dead_code, reason = "only held, to be destroyed later")]
 pub(super) enum Left {
-    Columns(VecDeque<Delivery<Arc<Batch>>>),
-    Parcels(VecDeque<Delivery<Parcel>>),
+    Columns(Emptied<Arc<Batch>>),
+    Parcels(Emptied<Parcel>),
 }
 
 macro_rules! either {
@@ -75,6 +78,19 @@ macro_rules! either {
 impl Outlet {
     pub(super) fn policy(&self) -> QueuePolicy {
         either!(self, queue => queue.policy())
+    }
+
+    pub(super) fn limits(&self) -> QueueLimits {
+        either!(self, queue => queue.limits())
+    }
+
+    pub(super) fn standing(&self) -> Option<Standing> {
+        either!(self, queue => queue.standing())
+    }
+
+    /// Names the queue among those of its bus.
+    pub(super) fn key(&self) -> usize {
+        either!(self, queue => queue.key())
     }
 
     pub(super) fn counts(&self) -> QueueCounts {
@@ -104,27 +120,49 @@ impl Outlet {
         }
     }
 
-    /// Bytes that came over a wire go to connections only: for receivers they were decoded before, and
-    /// one that has come meanwhile begins with the next batch.
-    #[inline]
-    pub(super) fn offer(&self, position: u64, parcel: Parcel) -> Offer<Parcel> {
+    /// Whether the parcel would be taken in now; the policy has made room for it.
+    pub(super) fn makes_room_for(&self, parcel: &Parcel) -> bool {
         match (self, parcel) {
-            (Self::Columns(queue), Parcel::Batch(batch)) => match queue.offer(position, batch) {
-                Offer::Done(pushed) => Offer::Done(pushed),
-                Offer::Full(batch) => Offer::Full(Parcel::Batch(batch)),
-            },
-            (Self::Columns(_), Parcel::Wire(_)) => Offer::Done(Pushed::Gone),
-            (Self::Parcels(queue), parcel) => queue.offer(position, parcel),
+            (Self::Columns(queue), Parcel::Batch(batch)) => queue.makes_room_for(Arc::clone(batch)),
+            (Self::Columns(_), Parcel::Wire(_)) => false,
+            (Self::Parcels(queue), parcel) => queue.makes_room_for(parcel.clone()),
         }
     }
 
-    pub(super) fn push_waiting(&self, position: u64, parcel: Parcel, since: Instant) -> Pushed {
+    /// Bytes that came over a wire go to connections only: for receivers they were decoded before, and
+    /// one that has come meanwhile begins with the next batch.
+    #[inline]
+    pub(super) fn offer(
+        &self,
+        position: u64,
+        parcel: Parcel,
+        charge: Option<&Arc<Charge>>,
+    ) -> Offer<Parcel> {
         match (self, parcel) {
             (Self::Columns(queue), Parcel::Batch(batch)) => {
-                queue.push_waiting(position, batch, since)
+                match queue.offer(position, batch, charge) {
+                    Offer::Done(pushed) => Offer::Done(pushed),
+                    Offer::Full(batch) => Offer::Full(Parcel::Batch(batch)),
+                }
+            }
+            (Self::Columns(_), Parcel::Wire(_)) => Offer::Done(Pushed::Gone),
+            (Self::Parcels(queue), parcel) => queue.offer(position, parcel, charge),
+        }
+    }
+
+    pub(super) fn push_waiting(
+        &self,
+        position: u64,
+        parcel: Parcel,
+        charge: Option<&Arc<Charge>>,
+        since: Instant,
+    ) -> Pushed {
+        match (self, parcel) {
+            (Self::Columns(queue), Parcel::Batch(batch)) => {
+                queue.push_waiting(position, batch, charge, since)
             }
             (Self::Columns(_), Parcel::Wire(_)) => Pushed::Gone,
-            (Self::Parcels(queue), parcel) => queue.push_waiting(position, parcel, since),
+            (Self::Parcels(queue), parcel) => queue.push_waiting(position, parcel, charge, since),
         }
     }
 }

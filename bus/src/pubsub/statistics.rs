@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::{QueueCounts, QueuePolicy, SubscriptionId};
+use super::{QueueCounts, QueueLimits, QueuePolicy, Standing, SubscriptionId};
 use crate::count::Count;
 use crate::topic::TopicPattern;
 
@@ -18,6 +18,11 @@ pub struct BusStatistics {
     pub total: QueueCounts,
     /// The sum over the subscribers that left; what was in their queues is in dropped\[closed\].
     pub departed: QueueCounts,
+    /// Bytes that all queues together keep alive, a batch that several share counted once. With what is just being put in or
+    /// received counted, it is never less than what there is.
+    pub bytes: u64,
+    /// How many they may be.
+    pub bytes_max: u64,
     /// The subscribers that are there, in the order in which they came.
     pub subscribers: Vec<SubscriberStatistics>,
 }
@@ -47,6 +52,11 @@ pub struct SubscriberStatistics {
     pub patterns: Vec<TopicPattern>,
     /// What its queue does when it is full.
     pub policy: QueuePolicy,
+    /// How much its queue may hold.
+    pub limits: QueueLimits,
+    /// Whether it is cut off, with the policy [`QueuePolicy::Disconnect`]; `None` with any other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Standing>,
     /// Its counts.
     pub counts: QueueCounts,
 }

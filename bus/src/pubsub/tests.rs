@@ -1,5 +1,7 @@
 //! Promises of the bus in one process, and of none.
 
+mod pressure;
+
 use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};

@@ -77,7 +77,7 @@ impl FrameReader {
         if let Some((prefix, bytes)) = &mut self.large {
             let missing = prefix.bytes.saturating_sub(bytes.len());
             // Twice what is there: memory follows what arrived.
-            bytes.reserve(missing.min(bytes.len().max(READ_BYTES)));
+            bytes.reserve_exact(missing.min(bytes.len().max(READ_BYTES)));
             return stream.take(missing as u64).read_buf(bytes).await;
         }
         if self.start == self.end {

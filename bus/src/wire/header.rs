@@ -64,6 +64,15 @@ pub enum WirePolicy {
         /// In ms.
         deadline_ms: u32,
     },
+    /// The subscriber is cut off for a while after it was full so often.
+    Disconnect {
+        /// Pushes that find the queue full, in a row.
+        times: u32,
+        /// In ms, at first.
+        pause_ms: u32,
+    },
+    /// Only the newest of each topic and publisher, and of each publisher's snapshots.
+    Latest,
 }
 
 /// What a column is compared with.

@@ -57,6 +57,12 @@ impl WireBatch {
                 Some(batch) if batch.header.kind == publish.kind => {
                     batch.rows += publish.rows;
                     batch.header.closed = batch.header.closed.max(publish.closed);
+                    if let (Some(snapshot), Some(part)) =
+                        (&mut batch.header.snapshot, publish.snapshot)
+                    {
+                        // Of a batch that was too large for one frame only the last part ends it.
+                        snapshot.last |= part.last;
+                    }
                 }
                 Some(batch) => {
                     let (one, other) = (batch.header.kind, publish.kind);
@@ -88,6 +94,12 @@ impl WireBatch {
     #[must_use]
     pub const fn frames(&self) -> &Bytes {
         &self.frames
+    }
+
+    /// Bytes that it keeps alive.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.frames.len().saturating_add(size_of::<Self>())
     }
 
     /// Looks into the columns: the one place where values that came over a wire are validated.
@@ -240,7 +252,10 @@ impl RunBuilder {
 
     /// What is open, finished: there is nothing more to read just now.
     pub fn finish(&mut self) -> Option<WireBatch> {
-        let frames = Bytes::from(std::mem::take(&mut self.bytes));
+        let mut frames = std::mem::take(&mut self.bytes);
+        // It may wait in queues, which count what it keeps alive: not twice what it has.
+        frames.shrink_to_fit();
+        let frames = Bytes::from(frames);
         self.open.take().map(|open| WireBatch { frames, ..open })
     }
 }

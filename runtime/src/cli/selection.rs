@@ -16,6 +16,12 @@ use super::client;
 /// How long a publisher waits for room in this queue with `--policy block`.
 const BLOCK_DEADLINE: Duration = Duration::from_secs(1);
 
+/// How often the queue may be full, in a row, with `--policy disconnect`: a hiccup of some batches is none.
+const FULL_TIMES: u32 = 16;
+
+/// How long it is cut off then, at first.
+const CUT_OFF_PAUSE: Duration = Duration::from_secs(1);
+
 #[derive(Args)]
 pub(super) struct SelectionArguments {
     /// Topics: `events.process.>`; `*` is one token, `>` at the end all that follow.
@@ -53,6 +59,10 @@ enum PolicyArgument {
     DropNewest,
     /// Publishers wait, at most a second.
     Block,
+    /// The newest are dropped; after 16 times in a row nothing comes for a second, then for two, and so on.
+    Disconnect,
+    /// Full or not: only the newest batch of each topic and publisher, and the newest snapshot.
+    Latest,
 }
 
 impl SelectionArguments {
@@ -94,6 +104,11 @@ impl SelectionArguments {
                 PolicyArgument::Block => QueuePolicy::Block {
                     deadline: BLOCK_DEADLINE,
                 },
+                PolicyArgument::Disconnect => QueuePolicy::Disconnect {
+                    times: FULL_TIMES,
+                    pause: CUT_OFF_PAUSE,
+                },
+                PolicyArgument::Latest => QueuePolicy::Latest,
             }))
     }
 }

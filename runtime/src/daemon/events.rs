@@ -42,9 +42,14 @@ impl ControlEvents {
             })
         };
         let events: Vec<CollectionEvent> = attributes.iter().map(event).collect();
+        self.publish_events(topic, &events);
+    }
+
+    /// Says these rows, in one batch.
+    pub(super) fn publish_events(&mut self, topic: Topic, events: &[CollectionEvent]) {
         let first = self.sequence;
         self.sequence += events.len() as u64;
-        if let Ok(batch) = Batch::of_events(topic, SOURCE, first, &events) {
+        if let Ok(batch) = Batch::of_events(topic, SOURCE, first, events) {
             // A bus that is closed has nobody who would listen.
             drop(self.bus.publish(self.publisher, Arc::new(batch)));
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use weir_bus::pubsub::EventBus;
+use weir_bus::pubsub::{BusHealth, EventBus};
 use weir_bus::topic;
 use weir_sources::{OwnCost, SourceHealth};
 
@@ -18,6 +18,8 @@ use crate::sink::{Console, Output};
 
 /// Errors among calls, in percent of a window, past which a slot is degraded.
 const ERRORS_DEGRADED_PERCENT: u64 = 10;
+/// How often the bus's counts are told on it: seldom enough that the rows cost nothing, often enough to see who is slow.
+const BUS_INTERVAL: Duration = Duration::from_secs(10);
 /// What the whole is called beside its components.
 const WHOLE: &str = "weir";
 
@@ -44,6 +46,8 @@ pub(super) struct HealthWatch {
     known: BTreeMap<String, SourceHealth>,
     windows: BTreeMap<String, Window>,
     events: ControlEvents,
+    bus: BusHealth,
+    next_of_bus: Instant,
 }
 
 impl HealthWatch {
@@ -55,12 +59,20 @@ impl HealthWatch {
             known: BTreeMap::new(),
             windows: BTreeMap::new(),
             events: ControlEvents::new("health", bus),
+            bus: BusHealth::default(),
+            next_of_bus: Instant::now() + BUS_INTERVAL,
         }
     }
 
     /// Looks at everything if it is time to.
     pub(super) fn look(&mut self, pipeline: &Pipeline, console: &Console) {
         let now = Instant::now();
+        if now >= self.next_of_bus {
+            self.next_of_bus = now + BUS_INTERVAL;
+            let rows = self.bus.events(&pipeline.status().bus);
+            self.events
+                .publish_events(topic::families::bus_health(), &rows);
+        }
         if now < self.next {
             return;
         }

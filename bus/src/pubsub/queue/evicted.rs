@@ -18,6 +18,10 @@ impl<T> Evicted<T> {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
     pub(super) fn put(&mut self, item: T) {
         match self.first {
             None => self.first = Some(item),

@@ -9,25 +9,36 @@
 //! lock, nobody is woken who isn't parked, and whoever finds the queue empty or full looks again for
 //! a few microseconds before parking, without the lock.
 
+mod breaker;
+mod budget;
+mod dropping;
 mod evicted;
+mod member;
 mod receive;
 mod send;
 mod state;
 mod waiting;
+mod weight;
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::Serialize;
 
+use super::Clock;
 use crate::batch::Batch;
 use crate::count::{Count, DropReason, Drops};
+use crate::sync::atomic::AtomicBool;
+use crate::sync::{Arc, Condvar, Mutex, MutexGuard};
 use receive::Looking;
 use state::State;
 
+pub use breaker::{CUT_OFF_PAUSE_MAX, Standing};
+pub use budget::BUS_BYTES_MAX;
+pub(crate) use budget::{Budget, Charge, StandsBack};
 pub(crate) use send::{Offer, Offered};
+pub(crate) use state::Emptied;
 
 /// Items that a queue holds by default. With batches of 1,000 rows, a second of a million rows.
 pub const QUEUE_BATCHES_MAX: usize = 1_024;
@@ -45,6 +56,12 @@ pub trait Weigh {
     fn rows(&self) -> u64;
     /// How many bytes it keeps alive.
     fn bytes(&self) -> u64;
+    /// Whether `older`, which still waits, is of no use to who wants the latest only
+    /// ([`QueuePolicy::Latest`]), now that there is this one.
+    fn overtakes(&self, older: &Self) -> bool {
+        let _ = older;
+        false
+    }
 }
 
 impl Weigh for Arc<Batch> {
@@ -54,6 +71,10 @@ impl Weigh for Arc<Batch> {
 
     fn bytes(&self) -> u64 {
         Batch::bytes(self) as u64
+    }
+
+    fn overtakes(&self, older: &Self) -> bool {
+        self.header().overtakes(older.header())
     }
 }
 
@@ -74,6 +95,41 @@ pub enum QueuePolicy {
         /// How long to wait at most.
         deadline: Duration,
     },
+    /// A circuit breaker. A push that finds the queue full is dropped\[queue-full\]; after `times` of them, with nothing
+    /// received in between, the subscriber is cut off: what is queued stays for it to receive, what comes is
+    /// dropped\[cut-off\].
+    ///
+    /// After the pause it is let in half-open: the next item is a trial. If the queue is found full before the trial is
+    /// received — it is, if nothing was received in the pause — the subscriber is cut off anew, for twice as long, up to
+    /// [`CUT_OFF_PAUSE_MAX`]; when the trial is received the subscriber is let in, and the next pause is the first again.
+    Disconnect {
+        /// Pushes that find the queue full, in a row; 0 counts as 1.
+        times: u32,
+        /// How long it is cut off at first.
+        pause: Duration,
+    },
+    /// Only what is newest of its key, for who wants the state and not the stream: what is overtaken before it was
+    /// received is dropped\[superseded\], with its gap where it stood, and the new item stands at the end.
+    ///
+    /// The key of a batch is its topic and who published it. A batch of a snapshot belongs to its snapshot: a newer snapshot of
+    /// the same publisher overtakes all batches of an older one that still wait, on whatever topics, never one of its own; and
+    /// a batch outside of snapshots and one of a snapshot don't overtake each other. There are no keys by column: rows
+    /// of one batch aren't taken apart, and a filter already narrows which rows it has. Where all keys together don't fit
+    /// the queue, the oldest make room, as [`QueuePolicy::DropOldest`] does.
+    Latest,
+}
+
+impl QueuePolicy {
+    /// Its name, as configs and command lines write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::DropOldest => "drop-oldest",
+            Self::DropNewest => "drop-newest",
+            Self::Block { .. } => "block",
+            Self::Disconnect { .. } => "disconnect",
+            Self::Latest => "latest",
+        }
+    }
 }
 
 /// How much a queue may hold. Both bounds hold at once.
@@ -82,7 +138,7 @@ pub struct QueueLimits {
     /// Items; at least 1.
     pub items_max: usize,
     /// Bytes that the items keep alive. An item that alone has more is dropped as `too-large`, and so
-    /// is one of more than `u32::MAX` bytes or rows.
+    /// is one of more than `u32::MAX` bytes or `i32::MAX` rows.
     pub bytes_max: u64,
 }
 
@@ -253,25 +309,62 @@ pub struct Queue<T> {
     /// Whether the last receive found more than it took, or much: only receivers look at it.
     plenty: Flag,
     looking: Looking,
+    /// The bound that it shares with others, if it does.
+    budget: Option<Arc<Budget>>,
+    clock: Clock,
 }
 
 impl<T: Weigh> Queue<T> {
     /// An empty queue. A limit of 0 items counts as 1.
     pub fn new(policy: QueuePolicy, limits: QueueLimits) -> Self {
+        Self::with(policy, limits, None, Clock::system())
+    }
+
+    /// As [`Queue::new`], by another clock.
+    pub fn with_clock(policy: QueuePolicy, limits: QueueLimits, clock: Clock) -> Self {
+        Self::with(policy, limits, None, clock)
+    }
+
+    fn with(
+        policy: QueuePolicy,
+        limits: QueueLimits,
+        budget: Option<Arc<Budget>>,
+        clock: Clock,
+    ) -> Self {
         Self {
             policy,
             limits: QueueLimits {
                 items_max: limits.items_max.max(1),
                 ..limits
             },
-            state: Locked(Mutex::new(State::new())),
+            state: Locked(Mutex::new(State::new(policy))),
             arrived: Condvar::new(),
             room: Condvar::new(),
             readable: Flag::default(),
             full: Flag::default(),
             plenty: Flag::default(),
             looking: Looking::default(),
+            budget,
+            clock,
         }
+    }
+
+    /// The positions of the items that it has.
+    #[cfg(test)]
+    pub(crate) fn positions(&self) -> Vec<u64> {
+        let state = self.lock();
+        let position = |delivery: &Delivery<T>| match delivery {
+            Delivery::Batch { position, .. } => Some(*position),
+            Delivery::Gap(_) => None,
+        };
+        state.stream.iter().filter_map(position).collect()
+    }
+
+    /// How it stands with the policy [`QueuePolicy::Disconnect`]; `None` with any other.
+    pub fn standing(&self) -> Option<Standing> {
+        let mut state = self.lock();
+        let now = self.clock.now();
+        state.tell_breaker(|breaker| breaker.standing(now))
     }
 
     /// What it does when it is full.
@@ -317,7 +410,7 @@ impl<T: Weigh> Queue<T> {
     }
 
     /// As [`Queue::retire`], and hands over what was queued, for who can't destroy it just now.
-    pub(super) fn retire_and_keep(&self) -> (QueueCounts, VecDeque<Delivery<T>>) {
+    pub(super) fn retire_and_keep(&self) -> (QueueCounts, Emptied<T>) {
         let mut state = self.lock();
         let left = state.retire();
         let counts = state.counts();
@@ -330,15 +423,27 @@ impl<T: Weigh> Queue<T> {
         self.state.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Shows what has changed and ends the lock; then wakes whom it concerns, where anybody waits.
+    /// Shows what has changed to those who look without the lock.
     #[inline]
-    fn unlock(&self, mut state: MutexGuard<'_, State<T>>) {
+    fn show(&self, state: &mut State<T>) {
+        let owed = state.take_owed();
+        if owed > 0
+            && let Some(budget) = &self.budget
+        {
+            budget.give_back(owed);
+        }
         if let Some(readable) = state.readable_changed() {
             self.readable.set(readable);
         }
         if let Some(full) = state.full_changed() {
             self.full.set(full);
         }
+    }
+
+    /// Shows what has changed and ends the lock; then wakes whom it concerns, where anybody waits.
+    #[inline]
+    fn unlock(&self, mut state: MutexGuard<'_, State<T>>) {
+        self.show(&mut state);
         if state.somebody_waits() {
             self.wake(state);
         }
@@ -365,5 +470,7 @@ impl<T: Weigh> Queue<T> {
     }
 }
 
+#[cfg(all(test, feature = "loom"))]
+mod model;
 #[cfg(test)]
 mod tests;

@@ -6,30 +6,37 @@
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
-use std::sync::atomic::AtomicU32;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::state::State;
 use super::waiting::Waiting;
 use super::{Delivery, Queue, Recv, Weigh};
 use crate::count::{Count, DropReason};
+use crate::sync::atomic::AtomicU32;
+use crate::sync::{MutexGuard, yield_now};
 
 /// How often a receiver yields before it looks again, where the last time there was little: two or three
 /// microseconds on an idle machine, in which many items arrive where many do, so that the lock is taken
 /// for all of them, and its cache lines move less often. With 3 the bus carried 0.85–0.92 of what
 /// crossbeam's channel does from one publisher to one subscriber, with 10 it carries 1.03–1.17.
+#[cfg(not(all(test, feature = "loom")))]
 const YIELDS_BEFORE_LOOKING: usize = 10;
+/// A model has fewer: each is an order of steps more.
+#[cfg(all(test, feature = "loom"))]
+const YIELDS_BEFORE_LOOKING: usize = 0;
 
 /// From how many items at once on a receiver looks again at once: fewer don't pay for the lock.
 const PLENTY_ITEMS: usize = 64;
 
 /// How often a receiver yields and looks before it parks. Being woken costs the pusher a system call
 /// and the receiver 20 microseconds and more.
+#[cfg(not(all(test, feature = "loom")))]
 const YIELDS_BEFORE_PARKING: usize = 32;
+#[cfg(all(test, feature = "loom"))]
+const YIELDS_BEFORE_PARKING: usize = 1;
 
 /// How many receives at most park at once after looks in vain. Where items come one by one, each look is in
 /// vain, and 40 yields: with 64 guests on one stream they were more than half of all that the guests' threads did.
@@ -189,8 +196,9 @@ impl<T: Weigh> Queue<T> {
         } else {
             Vec::new()
         };
-        let all = state.take_all(room.into());
+        let (all, shared) = state.take_all(room.into());
         self.unlock(state);
+        drop(shared);
         let count = all.len();
         self.note_plenty(count >= PLENTY_ITEMS);
         if out.is_empty() {
@@ -242,13 +250,13 @@ impl<T: Weigh> Queue<T> {
     /// Whether there is anything.
     fn look_for_a_while(&self) -> bool {
         for _ in 0..YIELDS_BEFORE_LOOKING {
-            thread::yield_now();
+            yield_now();
         }
         for _ in 0..YIELDS_BEFORE_PARKING {
             if self.readable.get() {
                 return true;
             }
-            thread::yield_now();
+            yield_now();
         }
         self.readable.get()
     }

@@ -7,18 +7,11 @@ use std::collections::VecDeque;
 use std::mem;
 use std::time::Instant;
 
-use super::evicted::Evicted;
+use super::breaker::Breaker;
 use super::waiting::Waiting;
-use super::{Delivery, Gap, QUEUE_GAPS_MAX, QueueCounts, QueueLimits};
+use super::weight::Weight;
+use super::{Delivery, QueueCounts, QueueLimits, QueuePolicy};
 use crate::count::{Count, DropReason, Drops};
-
-/// An item's weight, read once, before the lock. 32 bits each, so that a queue's weights stay in the
-/// first cache; what has more is refused as too large.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Weight {
-    pub(super) rows: u32,
-    pub(super) bytes: u32,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Life {
@@ -32,13 +25,13 @@ enum Life {
 #[derive(Debug)]
 pub(super) struct State<T> {
     /// Items and gaps. At one place there is at most one gap for each reason.
-    stream: VecDeque<Delivery<T>>,
+    pub(super) stream: VecDeque<Delivery<T>>,
     /// One for each item of the stream.
-    weights: VecDeque<Weight>,
+    pub(super) weights: VecDeque<Weight>,
     queued_rows: u64,
     queued_bytes: u64,
     matched: Count,
-    slow: Box<Slow>,
+    pub(super) slow: Box<Slow>,
     /// Threads that are parked and tasks that wait.
     waiting: u32,
     life: Life,
@@ -47,34 +40,54 @@ pub(super) struct State<T> {
     full: bool,
     full_shown: bool,
     readable_shown: bool,
+    /// The policy has to look at a push even where there is room.
+    wary: bool,
+    /// Items have left that the queue had reserved alone, and the budget hasn't been told.
+    owes: bool,
+    /// There may be an item that other queues have too.
+    shares: bool,
 }
 
 #[derive(Debug, Default)]
-struct Slow {
+pub(super) struct Slow {
     delivered: Count,
-    dropped: Drops,
+    pub(super) dropped: Drops,
     /// How many gaps are in the stream.
-    gaps: usize,
+    pub(super) gaps: usize,
     /// Since when the queue has been full without anything being taken, as far as a pusher has seen.
     full_since: Option<Instant>,
+    /// With the policy `disconnect`.
+    pub(super) breaker: Option<Breaker>,
+    /// Bytes of items that the queue had reserved alone, and that have left.
+    owed: u64,
     waiting: Waiting,
 }
 
+/// All that was in a queue, to be destroyed after the lock; and the weights of what it shared, with their charges.
+pub(crate) type Emptied<T> = (VecDeque<Delivery<T>>, VecDeque<Weight>);
+
 impl<T> State<T> {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(policy: QueuePolicy) -> Self {
+        let mut slow = Box::<Slow>::default();
+        if let QueuePolicy::Disconnect { times, pause } = policy {
+            slow.breaker = Some(Breaker::new(times, pause));
+        }
         Self {
             stream: VecDeque::new(),
             weights: VecDeque::new(),
             queued_rows: 0,
             queued_bytes: 0,
             matched: Count::ZERO,
-            slow: Box::default(),
+            slow,
             waiting: 0,
             life: Life::Open,
             interrupted: false,
             full: false,
             full_shown: false,
             readable_shown: false,
+            wary: policy == QueuePolicy::Latest,
+            owes: false,
+            shares: false,
         }
     }
 
@@ -92,6 +105,11 @@ impl<T> State<T> {
         Count::new(self.queued_rows, self.weights.len() as u64)
     }
 
+    /// Counts what matched.
+    pub(super) fn match_more(&mut self, count: Count) {
+        self.matched += count;
+    }
+
     // Pushing.
 
     pub(super) fn is_closed(&self) -> bool {
@@ -104,157 +122,26 @@ impl<T> State<T> {
 
     /// Whether an item of this weight can be taken in now.
     #[inline]
-    pub(super) fn admits(&self, weight: Weight, limits: &QueueLimits) -> bool {
+    pub(super) fn admits(&self, weight: &Weight, limits: &QueueLimits) -> bool {
         self.weights.len() < limits.items_max
-            && self.queued_bytes.saturating_add(u64::from(weight.bytes)) <= limits.bytes_max
+            && self.queued_bytes.saturating_add(weight.bytes()) <= limits.bytes_max
             && self.life == Life::Open
+    }
+
+    /// Whether an item of this weight can be taken in now, and there is nothing to decide.
+    #[inline]
+    pub(super) fn admits_at_once(&self, weight: &Weight, limits: &QueueLimits) -> bool {
+        !self.wary && self.admits(weight, limits)
     }
 
     #[inline]
     pub(super) fn append(&mut self, position: u64, item: T, weight: Weight) {
-        self.matched += Count::batch(u64::from(weight.rows));
-        self.queued_rows += u64::from(weight.rows);
-        self.queued_bytes += u64::from(weight.bytes);
+        self.matched += Count::batch(weight.rows());
+        self.queued_rows += weight.rows();
+        self.queued_bytes += weight.bytes();
+        self.shares |= weight.is_shared();
         self.weights.push_back(weight);
         self.stream.push_back(Delivery::Batch { position, item });
-    }
-
-    /// Counts an item that isn't taken in, and leaves a gap at the end of the stream.
-    pub(super) fn refuse(
-        &mut self,
-        position: u64,
-        rows: u64,
-        reason: DropReason,
-        evicted: &mut Evicted<T>,
-    ) {
-        self.matched += Count::batch(rows);
-        self.slow.dropped.add(reason, Count::batch(rows));
-        if self.is_closed() {
-            return;
-        }
-        self.append_gap(Gap::of(position, rows, reason), evicted);
-    }
-
-    /// Takes in a gap of another queue. How many batches it was is not known.
-    pub(super) fn take_gap(&mut self, gap: Gap, evicted: &mut Evicted<T>) {
-        let count = Count::new(gap.missed.unwrap_or(0), 0);
-        self.matched += count;
-        self.slow.dropped.add(gap.reason, count);
-        self.append_gap(gap, evicted);
-    }
-
-    fn append_gap(&mut self, gap: Gap, evicted: &mut Evicted<T>) {
-        let reason = gap.reason;
-        for delivery in self.stream.iter_mut().rev() {
-            match delivery {
-                Delivery::Batch { .. } => break,
-                Delivery::Gap(same) if same.reason == reason => return same.merge(&gap),
-                Delivery::Gap(_) => {}
-            }
-        }
-        self.stream.push_back(Delivery::Gap(Box::new(gap)));
-        self.slow.gaps += 1;
-        self.bound_gaps(evicted);
-    }
-
-    /// Drops the oldest item; its gap stands at the head of the stream. `false` where there is none.
-    pub(super) fn drop_oldest(&mut self, evicted: &mut Evicted<T>) -> bool {
-        let is_item = |delivery: &Delivery<T>| matches!(delivery, Delivery::Batch { .. });
-        let Some(index) = self.stream.iter().position(is_item) else {
-            return false;
-        };
-        let Some(Delivery::Batch { position, item }) = self.stream.remove(index) else {
-            return false;
-        };
-        let rows = self.unweigh_first();
-        let reason = DropReason::QueueFull;
-        self.slow.dropped.add(reason, Count::batch(rows));
-        evicted.put(item);
-        let gap = Gap::of(position, rows, reason);
-        if let Some(same) = self.head_gap(index, reason) {
-            same.merge(&gap);
-        } else {
-            self.stream.insert(index, Delivery::Gap(Box::new(gap)));
-            self.slow.gaps += 1;
-        }
-        self.merge_head();
-        self.bound_gaps(evicted);
-        true
-    }
-
-    /// The gap of one reason among the first `count` of the stream.
-    fn head_gap(&mut self, count: usize, reason: DropReason) -> Option<&mut Gap> {
-        self.stream
-            .iter_mut()
-            .take(count)
-            .find_map(|delivery| match delivery {
-                Delivery::Gap(gap) if gap.reason == reason => Some(&mut **gap),
-                _ => None,
-            })
-    }
-
-    /// Makes one of all gaps at the head that have one reason: no item stands between them any more.
-    fn merge_head(&mut self) {
-        let mut index = 0;
-        while let Some(Delivery::Gap(gap)) = self.stream.get(index) {
-            let gap = **gap;
-            match self.head_gap(index, gap.reason) {
-                None => index += 1,
-                Some(same) => {
-                    same.merge(&gap);
-                    self.stream.remove(index);
-                    self.slow.gaps -= 1;
-                }
-            }
-        }
-    }
-
-    /// Where there are too many gaps the two newest become one, and what lies between them is dropped
-    /// too: a gap never stands where nothing is missing, nor is anything missing without one.
-    fn bound_gaps(&mut self, evicted: &mut Evicted<T>) {
-        if self.slow.gaps <= QUEUE_GAPS_MAX {
-            return;
-        }
-        let is_gap = |delivery: &Delivery<T>| matches!(delivery, Delivery::Gap(_));
-        let mut gaps = (0..self.stream.len())
-            .rev()
-            .filter(|&index| self.stream.get(index).is_some_and(is_gap));
-        let (Some(newest), Some(before)) = (gaps.next(), gaps.next()) else {
-            return;
-        };
-        // As many of those before are gaps, the others are items, and have a weight.
-        let items_before = before.saturating_sub(self.slow.gaps - 2);
-        let mut merged: Option<Gap> = None;
-        let mut merge = |gap: Gap| match &mut merged {
-            None => merged = Some(gap),
-            Some(merged) => {
-                if merged.reason != gap.reason {
-                    merged.reason = DropReason::QueueFull;
-                }
-                merged.merge(&gap);
-            }
-        };
-        for delivery in self.stream.drain(before..=newest) {
-            match delivery {
-                Delivery::Gap(gap) => merge(*gap),
-                Delivery::Batch { position, item } => {
-                    let weight = self.weights.remove(items_before);
-                    let weight = weight.unwrap_or(Weight { rows: 0, bytes: 0 });
-                    let rows = u64::from(weight.rows);
-                    self.queued_rows -= rows;
-                    self.queued_bytes -= u64::from(weight.bytes);
-                    self.slow
-                        .dropped
-                        .add(DropReason::QueueFull, Count::batch(rows));
-                    merge(Gap::of(position, rows, DropReason::QueueFull));
-                    evicted.put(item);
-                }
-            }
-        }
-        if let Some(gap) = merged {
-            self.stream.insert(before, Delivery::Gap(Box::new(gap)));
-            self.slow.gaps -= 1;
-        }
     }
 
     /// Notes that a pusher found no room at `now`, and returns since when that has been so.
@@ -276,14 +163,28 @@ impl<T> State<T> {
         !self.stream.is_empty()
     }
 
-    /// The rows of the first item, which leaves.
-    fn unweigh_first(&mut self) -> u64 {
-        let Some(weight) = self.weights.pop_front() else {
-            return 0;
+    /// The weight of the item at `index` among the items, which leaves.
+    pub(super) fn unweigh(&mut self, index: usize) -> Weight {
+        let Some(weight) = self.weights.remove(index) else {
+            return Weight::NONE;
         };
-        self.queued_rows -= u64::from(weight.rows);
-        self.queued_bytes -= u64::from(weight.bytes);
-        u64::from(weight.rows)
+        self.queued_rows -= weight.rows();
+        self.queued_bytes -= weight.bytes();
+        if !weight.is_shared() {
+            self.slow.owed += weight.bytes();
+            self.owes = true;
+        }
+        weight
+    }
+
+    /// Bytes of items that the queue had reserved alone and that have left since the last call.
+    #[inline]
+    pub(super) fn take_owed(&mut self) -> u64 {
+        if mem::take(&mut self.owes) {
+            mem::take(&mut self.slow.owed)
+        } else {
+            0
+        }
     }
 
     /// The next of the stream.
@@ -292,9 +193,9 @@ impl<T> State<T> {
         match delivery {
             Delivery::Gap(_) => self.slow.gaps -= 1,
             Delivery::Batch { .. } => {
-                let rows = self.unweigh_first();
-                self.slow.delivered += Count::batch(rows);
-                self.taken();
+                let weight = self.unweigh(0);
+                self.slow.delivered += Count::batch(weight.rows());
+                self.taken(1);
             }
         }
         Some(delivery)
@@ -304,7 +205,7 @@ impl<T> State<T> {
     pub(super) fn take_some(&mut self, out: &mut Vec<Delivery<T>>, max: usize) -> usize {
         let count = self.stream.len().min(max);
         out.reserve(count);
-        if self.slow.gaps > 0 {
+        if self.slow.gaps > 0 || self.shares {
             out.extend((0..count).map_while(|_| self.take()));
             return count;
         }
@@ -312,23 +213,27 @@ impl<T> State<T> {
         out.extend(self.stream.drain(..count));
         let (mut rows, mut bytes) = (0, 0);
         for weight in self.weights.drain(..count) {
-            rows += u64::from(weight.rows);
-            bytes += u64::from(weight.bytes);
+            rows += weight.rows();
+            bytes += weight.bytes();
         }
         self.queued_rows -= rows;
         self.queued_bytes -= bytes;
+        self.slow.owed += bytes;
+        self.owes = true;
         self.slow.delivered += Count::new(rows, count as u64);
-        self.taken();
+        self.taken(count);
         count
     }
 
     /// All of the stream: in a moment, however much it is. `room` takes its place.
-    pub(super) fn take_all(&mut self, room: VecDeque<Delivery<T>>) -> VecDeque<Delivery<T>> {
+    pub(super) fn take_all(&mut self, room: VecDeque<Delivery<T>>) -> Emptied<T> {
         self.slow.delivered += self.queued();
         self.slow.gaps = 0;
-        self.taken();
-        self.unweigh_all();
-        mem::replace(&mut self.stream, room)
+        if !self.weights.is_empty() {
+            self.taken(self.weights.len());
+        }
+        let shared = self.unweigh_all();
+        (mem::replace(&mut self.stream, room), shared)
     }
 
     /// Moves what was delivered to what was dropped, at most as much as was.
@@ -339,19 +244,49 @@ impl<T> State<T> {
         }
     }
 
+    /// Bytes that the items keep alive.
+    pub(super) fn bytes(&self) -> u64 {
+        self.queued_bytes
+    }
+
     pub(super) fn stream_len(&self) -> usize {
         self.stream.len()
     }
 
-    fn unweigh_all(&mut self) {
-        self.weights.clear();
+    /// The weights, where they have charges: those go after the lock, as the items do.
+    fn unweigh_all(&mut self) -> VecDeque<Weight> {
+        let bytes = mem::take(&mut self.queued_bytes);
         self.queued_rows = 0;
-        self.queued_bytes = 0;
+        self.owes = true;
+        if !mem::take(&mut self.shares) {
+            self.weights.clear();
+            self.slow.owed += bytes;
+            return VecDeque::new();
+        }
+        let alone = self.weights.iter().map(Weight::bytes_alone);
+        self.slow.owed += alone.sum::<u64>();
+        // As much will come again: one allocation now for several that grow.
+        let room = VecDeque::with_capacity(self.weights.len());
+        mem::replace(&mut self.weights, room)
     }
 
-    fn taken(&mut self) {
+    fn taken(&mut self, items: usize) {
         self.full = false;
         self.slow.full_since = None;
+        self.tell_breaker(|breaker| breaker.received(items));
+    }
+
+    /// There is room that nobody received: whoever waits for it looks again, and the deadline runs on.
+    pub(super) fn has_room_again(&mut self) {
+        self.full = false;
+    }
+
+    /// Tells the breaker, where there is one; nothing where there is none.
+    pub(super) fn tell_breaker<R>(&mut self, tell: impl FnOnce(&mut Breaker) -> R) -> Option<R> {
+        let breaker = self.slow.breaker.as_mut()?;
+        let told = tell(breaker);
+        self.wary = breaker.is_wary();
+        Some(told)
     }
 
     // Ending.
@@ -373,13 +308,13 @@ impl<T> State<T> {
     }
 
     /// Returns what was queued, to be destroyed after the lock.
-    pub(super) fn retire(&mut self) -> VecDeque<Delivery<T>> {
+    pub(super) fn retire(&mut self) -> Emptied<T> {
         self.close();
         self.life = Life::Retired;
         self.slow.dropped.add(DropReason::Closed, self.queued());
         self.slow.gaps = 0;
-        self.unweigh_all();
-        mem::take(&mut self.stream)
+        let shared = self.unweigh_all();
+        (mem::take(&mut self.stream), shared)
     }
 
     // Who waits.

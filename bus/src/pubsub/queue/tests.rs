@@ -1,5 +1,8 @@
 //! Promises of the queue: order, gaps where rows are missing, counts that balance, waiting that ends.
 
+mod bounds;
+mod policies;
+
 use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc;
 use std::task::{Context, Waker};
@@ -267,6 +270,10 @@ fn policies() -> impl Strategy<Value = QueuePolicy> {
         Just(QueuePolicy::DropOldest),
         Just(QueuePolicy::DropNewest),
         Just(QueuePolicy::Block { deadline }),
+        Just(QueuePolicy::Latest),
+        // Cut off for a moment, or for the whole test.
+        (1_u32..4, prop_oneof![Just(Duration::ZERO), Just(NEVER)])
+            .prop_map(|(times, pause)| QueuePolicy::Disconnect { times, pause }),
     ]
 }
 
@@ -307,7 +314,16 @@ fn many_pushers_and_receivers_lose_nothing_and_every_reading_balances() {
     const PUSHERS: u64 = 3;
     const EACH: u64 = 20_000;
     let block = QueuePolicy::Block { deadline: NEVER };
-    for policy in [block, QueuePolicy::DropOldest, QueuePolicy::DropNewest] {
+    let disconnect = QueuePolicy::Disconnect {
+        times: 3,
+        pause: Duration::from_micros(50),
+    };
+    for policy in [
+        block,
+        disconnect,
+        QueuePolicy::DropOldest,
+        QueuePolicy::DropNewest,
+    ] {
         let queue = queue(policy, 16, 10_000);
         let received = AtomicUsize::new(0);
         let (delivered, missed): (u64, u64) = thread::scope(|scope| {

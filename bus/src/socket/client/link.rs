@@ -252,6 +252,7 @@ impl Reading<'_> {
         while let Some(piece) = self.reader.next().map_err(Broken::from)? {
             if piece.prefix().frame_type == FrameType::Deliver {
                 let delivered = deliver(self.shared, &mut self.source, &piece)?;
+                self.shared.tell_slow();
                 if let Some(waiting) = delivered {
                     // Nothing more is read until there is room: the broker's queue takes over.
                     drop(tokio::task::spawn_blocking(waiting).await);

@@ -23,8 +23,8 @@ use super::address::{AddressError, check_length};
 use crate::batch::Batch;
 use crate::count::DropReason;
 use crate::pubsub::{
-    BusStatistics, EventBus, PublishError, PublisherId, Receipt, SubscribeError, Subscriber,
-    SubscriptionId, SubscriptionOptions,
+    BUS_BYTES_MAX, BusStatistics, EventBus, PublishError, PublisherId, Receipt, SubscribeError,
+    Subscriber, SubscriptionId, SubscriptionOptions,
 };
 use crate::topic::Topic;
 use crate::wire::{
@@ -56,6 +56,8 @@ pub struct ClientOptions {
     pub buffer_batches_max: usize,
     /// The bytes of them.
     pub buffer_bytes_max: usize,
+    /// Bytes that the queues of all its subscriptions keep alive together.
+    pub queues_bytes_max: u64,
 }
 
 impl ClientOptions {
@@ -69,6 +71,7 @@ impl ClientOptions {
             backoff_max: Duration::from_secs(5),
             buffer_batches_max: BUFFER_BATCHES_MAX,
             buffer_bytes_max: BUFFER_BYTES_MAX,
+            queues_bytes_max: BUS_BYTES_MAX,
         }
     }
 }

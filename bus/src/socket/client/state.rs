@@ -11,8 +11,9 @@ use super::{ClientError, ClientOptions, ClientStatus, Flushed, Refused, drop_rea
 use crate::batch::Batch;
 use crate::count::{Count, Drops};
 use crate::pubsub::{
-    BusStatistics, PublishError, Queue, QueueCounts, Receipt, Registry, SUBSCRIPTIONS_MAX,
-    SubscribeError, Subscriber, SubscriberStatistics, SubscriptionId, SubscriptionOptions,
+    Budget, BusStatistics, Clock, PublishError, Queue, QueueCounts, Receipt, Registry,
+    SUBSCRIPTIONS_MAX, SlowWatch, SubscribeError, Subscriber, SubscriberStatistics, SubscriptionId,
+    SubscriptionOptions,
 };
 use crate::wire::{FrameType, Pong, Stamp, Subscribe, Unsubscribe, Welcome, control_frame};
 
@@ -94,6 +95,9 @@ impl State {
 /// What a client's callers and its link share.
 pub(super) struct Shared {
     pub(super) options: ClientOptions,
+    /// The bound over the queues of all subscriptions.
+    budget: Arc<Budget>,
+    slow: SlowWatch,
     state: Mutex<State>,
     /// There is something to send, or the end has come.
     pub(super) work: Notify,
@@ -107,6 +111,8 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(options: ClientOptions) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
+            budget: Budget::new(options.queues_bytes_max),
+            slow: SlowWatch::default(),
             options,
             state: Mutex::default(),
             work: Notify::new(),
@@ -276,7 +282,8 @@ impl Shared {
         }
         let (answer, answered) = oneshot::channel();
         let id = SubscriptionId::unique();
-        let queue = Arc::new(Queue::new(options.policy_asked(), options.limits_asked()));
+        let (policy, limits) = (options.policy_asked(), options.limits_asked());
+        let queue = Queue::under(&self.budget, policy, limits, Clock::system());
         let number = state.next();
         let frame = subscribe_frame(number, &options);
         state.held.insert(
@@ -328,6 +335,8 @@ impl Shared {
                 name: held.name.as_ref().to_owned(),
                 patterns: held.options.patterns_asked().to_vec(),
                 policy: held.queue.policy(),
+                limits: held.queue.limits(),
+                standing: held.queue.standing(),
                 counts: held.queue.counts(),
             })
             .collect();
@@ -339,7 +348,17 @@ impl Shared {
             published: state.published,
             total,
             departed: state.departed.clone(),
+            bytes: self.budget.used(),
+            bytes_max: self.budget.bytes_max(),
             subscribers,
+        }
+    }
+
+    /// Tells who is slow here, where that is due.
+    pub(super) fn tell_slow(&self) {
+        if self.budget.has_lost() {
+            let now = Clock::system().now();
+            self.slow.look(now, || self.statistics(), &self.budget);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Promises of the broker and its client, over real sockets.
 
+mod chaos;
 mod clients;
 mod rights;
 mod serving;
@@ -18,7 +19,7 @@ use super::*;
 use crate::batch::Batch;
 use crate::event::CollectionEvent;
 use crate::pubsub::{
-    Delivery, EventBus as _, EventFilter, LocalBus, PublisherId, QueueLimits, Recv, SubscribeError,
+    Delivery, EventBus, EventFilter, LocalBus, PublisherId, QueueLimits, Recv, SubscribeError,
     Subscriber, SubscriptionOptions,
 };
 use crate::topic::{Topic, TopicPattern};

@@ -19,6 +19,9 @@ use crate::wire::{
 /// daemon's sources are among those who wait.
 const BLOCK_DEADLINE_MAX: Duration = Duration::from_secs(1);
 
+/// A cut-off lasts at least so long over the socket: without a pause it would be a costly `drop-newest`.
+const CUT_OFF_PAUSE_MIN: Duration = Duration::from_millis(10);
+
 /// Why there is no subscription. The connection goes on.
 struct Refused {
     code: &'static str,
@@ -141,11 +144,17 @@ fn policy(connection: &Connection, asked: WirePolicy) -> Result<QueuePolicy, Ref
                 deadline: deadline.min(BLOCK_DEADLINE_MAX),
             })
         }
+        // They cost only who asks for them.
+        WirePolicy::Disconnect { times, pause_ms } => Ok(QueuePolicy::Disconnect {
+            times,
+            pause: Duration::from_millis(pause_ms.into()).max(CUT_OFF_PAUSE_MIN),
+        }),
+        WirePolicy::Latest => Ok(QueuePolicy::Latest),
         WirePolicy::Block { .. } => Err(Refused {
             rule: Some("owner".to_owned()),
             ..Refused::of(
                 "denied",
-                "only the daemon's own user may let publishers wait (`block`); use `drop-oldest` or `drop-newest`",
+                "only the daemon's own user may let publishers wait (`block`); use `drop-oldest`, `drop-newest`, `disconnect` or `latest`",
             )
         }),
     }

@@ -1,9 +1,12 @@
 //! What stands in a stream where a queue was full.
 
-use weir_bus::pubsub::{QueueLimits, QueuePolicy};
-use weir_tests::buses::{Seen, rows_of, seen};
+use std::time::Duration;
 
-use super::{OBSERVED, everything, label, on_every_make, process};
+use weir_bus::DropReason;
+use weir_bus::pubsub::{QueueLimits, QueuePolicy, Standing};
+use weir_tests::buses::{Fixture, Make, Seen, rows_of, seen, subscription};
+
+use super::{OBSERVED, everything, label, labels, on_every_make, pids, process};
 
 /// What is done to a full queue.
 enum Act {
@@ -87,9 +90,131 @@ fn what_a_full_queue_drops_is_a_gap_in_its_place() {
             "12",
         ],
     );
+    let deadline = Duration::ZERO;
+    check_gaps(
+        QueuePolicy::Block { deadline },
+        bytes_max,
+        &acts,
+        &[
+            "1",
+            "2",
+            "3",
+            "4",
+            "gap 3 blocked 5-7",
+            "8",
+            "9",
+            "10",
+            "gap 1 blocked 11-11",
+            "12",
+        ],
+    );
+    let disconnect = QueuePolicy::Disconnect {
+        times: 2,
+        pause: Duration::from_secs(600),
+    };
+    check_gaps(
+        disconnect,
+        bytes_max,
+        &acts,
+        &[
+            "1",
+            "2",
+            "3",
+            "4",
+            "gap 2 queue-full 5-6",
+            "gap 6 cut-off 7-12",
+        ],
+    );
+    check_gaps(
+        QueuePolicy::Latest,
+        bytes_max,
+        &acts,
+        &[
+            "gap 6 superseded 1-6",
+            "7",
+            "gap 3 superseded 8-10",
+            "gap 1 superseded 11-11",
+            "12",
+        ],
+    );
     let too_large = ["gap 12 too-large 1-12"];
     check_gaps(QueuePolicy::DropOldest, 1, &[Publish(12)], &too_large);
     check_gaps(QueuePolicy::DropNewest, 1, &[Publish(12)], &too_large);
+}
+
+#[test]
+fn who_was_cut_off_is_let_in_again_when_it_receives() {
+    on_every_make(|bus| {
+        let (writer, reader) = (bus.party("writer"), bus.party("reader"));
+        let policy = QueuePolicy::Disconnect {
+            times: 1,
+            pause: Duration::from_millis(20),
+        };
+        let limits = QueueLimits {
+            items_max: 1,
+            ..QueueLimits::default()
+        };
+        let slow = reader.subscribe(everything("slow").policy(policy).limits(limits));
+        let publish = |pid| {
+            writer.publish(OBSERVED, &[process(pid)]);
+            bus.settle();
+        };
+        (0..3).for_each(publish);
+        let mut found = seen(&slow);
+        let standing = || {
+            let statistics = reader.bus.statistics();
+            statistics.subscriber("slow").and_then(|slow| slow.standing)
+        };
+        assert!(
+            matches!(standing(), Some(Standing::CutOff { .. })),
+            "{:?}",
+            standing()
+        );
+        // The pause ends by itself, and then what comes is a trial.
+        let until = std::time::Instant::now() + weir_tests::PATIENCE;
+        let mut next = 3;
+        while matches!(standing(), Some(Standing::CutOff { .. })) {
+            assert!(std::time::Instant::now() < until, "{:?}", standing());
+            publish(next);
+            next += 1;
+        }
+        assert_eq!(standing(), Some(Standing::HalfOpen), "{:?}", bus.make);
+        found.extend(seen(&slow));
+        assert_eq!(standing(), Some(Standing::LetIn { full_times: 0 }));
+        assert_eq!(rows_accounted(&found), next, "{:?}", bus.make);
+        let _balanced = bus.balanced();
+    });
+}
+
+#[test]
+fn all_queues_together_keep_their_bound_and_the_fullest_drops() {
+    const BYTES_MAX: u64 = 300_000;
+    for make in Make::ALL {
+        let bus = Fixture::within(make, BYTES_MAX);
+        let (writer, reader) = (bus.party("writer"), bus.party("reader"));
+        let stalled = reader.subscribe(subscription("stalled", &["events.process.observed"]));
+        let fast = reader.subscribe(subscription("fast", &["events.process.started"]));
+        for pid in 0..300 {
+            writer.publish(OBSERVED, &[process(pid)]);
+            writer.publish("events.process.started", &[process(pid)]);
+            bus.settle();
+            assert_eq!(labels(&fast), [pid.to_string()], "{make:?}");
+            let statistics = reader.bus.statistics();
+            assert!(statistics.bytes <= BYTES_MAX, "{make:?}: {statistics:?}");
+        }
+        let lost = stalled.counts().dropped.get(DropReason::BusFull).rows;
+        assert!(lost > 0, "{make:?}: {:?}", stalled.counts());
+        let (first, found) = (u32::try_from(lost), labels(&stalled));
+        let first = first.expect("few rows");
+        // From the oldest on, one after the other, so that the positions are odd.
+        assert_eq!(
+            found[0],
+            format!("gap {first} bus-full 1-{}", 2 * first - 1)
+        );
+        assert_eq!(found[1..], pids(first..300), "{make:?}");
+        assert_eq!(reader.bus.statistics().bytes, 0);
+        let _balanced = bus.balanced();
+    }
 }
 
 #[test]
