@@ -6,6 +6,7 @@
 //! - [`source`]: what a source is, and what it is given;
 //! - [`emitter`]: how it hands over rows;
 //! - [`registry`]: which sources there are, and which this host can't offer;
+//! - [`schedule`]: when those run that look at intervals;
 //! - [`supervisor`]: runs each on a thread of its own, so that it harms only itself;
 //! - [`process`]: the portable process source;
 //! - [`replay`]: recordings as a source;
@@ -19,6 +20,7 @@ pub mod own_cost;
 pub mod process;
 pub mod registry;
 pub mod replay;
+pub mod schedule;
 pub mod source;
 pub mod supervisor;
 pub mod triggerable;
@@ -29,6 +31,7 @@ pub use own_cost::OwnCost;
 pub use process::ProcessSource;
 pub use registry::{Registry, RegistryError, Unavailable};
 pub use replay::{ReplayError, ReplayPace, ReplaySource};
+pub use schedule::{Asking, Schedule, ScheduleOptions, ScheduleStatus, Tier};
 pub use source::{ContextHandle, EventSource, SourceContext, SourceError, SourceHealth};
 pub use supervisor::{
     RestartLimits, SourceState, SourceStatus, Stopped, Supervisor, SupervisorOptions,
