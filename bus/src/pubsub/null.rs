@@ -134,6 +134,7 @@ impl EventBus for NullBus {
                 name: idle.name.as_ref().to_owned(),
                 patterns: idle.patterns.clone(),
                 policy: idle.queue.policy(),
+                every: None,
                 counts: idle.queue.counts(),
             })
             .collect();

@@ -3,6 +3,8 @@
 //! Values only. The invariant: every subscriber's counts were read under its queue's lock, so each
 //! balances, and so do the sums.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::{QueueCounts, QueuePolicy, SubscriptionId};
@@ -47,6 +49,8 @@ pub struct SubscriberStatistics {
     pub patterns: Vec<TopicPattern>,
     /// What its queue does when it is full.
     pub policy: QueuePolicy,
+    /// How often it gets whole tables; none: the stream.
+    pub every: Option<Duration>,
     /// Its counts.
     pub counts: QueueCounts,
 }

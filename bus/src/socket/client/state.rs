@@ -328,6 +328,7 @@ impl Shared {
                 name: held.name.as_ref().to_owned(),
                 patterns: held.options.patterns_asked().to_vec(),
                 policy: held.queue.policy(),
+                every: held.options.every_asked(),
                 counts: held.queue.counts(),
             })
             .collect();
