@@ -11,6 +11,7 @@
 //! - [`process`]: the portable process source;
 //! - [`replay`]: recordings as a source;
 //! - [`triggerable`]: sources that answer when asked;
+//! - [`tables`]: the latest table of each source that looks at intervals, and who gets it;
 //! - [`latest`]: the latest table of processes;
 //! - [`own_cost`]: what this process itself uses.
 
@@ -23,6 +24,7 @@ pub mod replay;
 pub mod schedule;
 pub mod source;
 pub mod supervisor;
+pub mod tables;
 pub mod triggerable;
 
 pub use emitter::Emitter;
@@ -36,6 +38,7 @@ pub use source::{ContextHandle, EventSource, SourceContext, SourceError, SourceH
 pub use supervisor::{
     RestartLimits, SourceState, SourceStatus, Stopped, Supervisor, SupervisorOptions,
 };
+pub use tables::{SourceTable, SourceTables, TableStatus};
 pub use triggerable::{
     About, Answer, AnswerError, BinaryHash, BinaryHashOptions, ProcessDetails, Triggerable,
 };

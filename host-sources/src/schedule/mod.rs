@@ -36,9 +36,10 @@ use tokio::sync::watch;
 
 pub use budget::{COST_SHARE_DEFAULT, COST_SHARE_MIN};
 pub use clock::Clock;
-pub use plan::{ASKERS_MAX, EVERY_MAX, EVERY_MIN};
+pub use plan::ASKERS_MAX;
 pub use run::Run;
 pub use tier::Tier;
+pub use weir_bus::pubsub::{EVERY_MAX, EVERY_MIN};
 
 use crate::supervisor::short;
 use plan::{Next, Plan, Wanted};
@@ -113,6 +114,8 @@ pub struct ScheduleStatus {
     pub is_down: bool,
     /// Why there is no newer run, where the source has failed since.
     pub failure: Option<String>,
+    /// Whether the last run did not come to its end.
+    pub is_unfinished: bool,
 }
 
 impl ScheduleStatus {

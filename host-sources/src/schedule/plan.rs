@@ -7,22 +7,23 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use weir_bus::pubsub::{EVERY_MAX, EVERY_MIN};
+
 use super::budget::Budget;
 use super::tier::Tier;
 use super::{AskError, Asker, LastRun, ScheduleOptions, ScheduleStatus};
 
 /// Who may ask for intervals of one source at a time: as many as there may be subscriptions, and the config.
 pub const ASKERS_MAX: usize = 1_025;
-/// The shortest interval that can be asked for: below it, looks at a large host would never end.
-pub const EVERY_MIN: Duration = Duration::from_millis(100);
-/// The longest: what is asked for more seldom is better asked for when it is needed.
-pub const EVERY_MAX: Duration = Duration::from_hours(24);
 /// The least time between the beginnings of two runs that are asked for one by one.
 const WANTED_GAP: Duration = Duration::from_millis(100);
 /// The part of an interval by which a run may come later, so that sources and hosts don't all look at once.
 const JITTER_PART: u32 = 20;
 /// The longest jitter: whoever asks for a table every hour expects it within moments of its time.
 const JITTER_MAX: Duration = Duration::from_millis(500);
+
+/// What is said of a run that ended before its end, where the source says no more.
+const UNFINISHED: &str = "its last run did not come to its end";
 
 struct Asking {
     name: String,
@@ -77,8 +78,10 @@ pub(super) struct Plan {
     /// When each tier was read last; none after a start.
     read: [Option<Duration>; 3],
     last: Option<LastRun>,
-    /// The last run that didn't come to its end, where none has since.
+    /// Why the source was down last, where no run has come to its end since.
     failure: Option<String>,
+    /// The last run didn't come to its end.
+    is_unfinished: bool,
     /// The interval that the budget allows, where it is longer than what is asked for.
     stretched: Option<Duration>,
     runs: u64,
@@ -102,6 +105,7 @@ impl Plan {
             read: [None; 3],
             last: None,
             failure: None,
+            is_unfinished: false,
             stretched: None,
             runs: 0,
             runs_failed: 0,
@@ -176,12 +180,13 @@ impl Plan {
         if self.ended == ended_before {
             return None;
         }
-        let failed = |reason: &String| AskError::Failed {
-            reason: reason.clone(),
+        let failed = |reason: &str| AskError::Failed {
+            reason: reason.to_owned(),
         };
-        match (&self.failure, self.last) {
-            (Some(reason), _) => Some(Err(failed(reason))),
-            (None, last) => last.map(Ok),
+        match &self.failure {
+            Some(reason) => Some(Err(failed(reason))),
+            None if self.is_unfinished => Some(Err(failed(UNFINISHED))),
+            None => self.last.map(Ok),
         }
     }
 
@@ -268,17 +273,17 @@ impl Plan {
         running.is_some_and(|running| running.tiers.get(tier.index()) == Some(&true))
     }
 
-    /// The run has ended, well if there is no `failure`.
-    pub(super) fn end(&mut self, now: Duration, cpu: Duration, failure: Option<String>) {
+    /// The run has ended, well or not.
+    pub(super) fn end(&mut self, now: Duration, cpu: Duration, has_finished: bool) {
         let Some(running) = self.running.take() else {
             return;
         };
         self.ended += 1;
         self.budget.charge(now, running.begun, cpu);
         self.note_stretch(now, running.begun);
-        if failure.is_some() {
+        self.is_unfinished = !has_finished;
+        if !has_finished {
             self.runs_failed += 1;
-            self.failure = failure;
             return;
         }
         self.runs += 1;
@@ -353,6 +358,7 @@ impl Plan {
             last: self.last,
             last_age: self.last.map(|last| now.saturating_sub(last.begun)),
             failure: self.failure.clone(),
+            is_unfinished: self.is_unfinished,
         }
     }
 }

@@ -43,9 +43,8 @@ impl Drop for Run {
     fn drop(&mut self) {
         let cpu = thread_cpu().zip(self.cpu_before);
         let cpu = cpu.map_or(Duration::ZERO, |(now, before)| now.saturating_sub(before));
-        let failure =
-            (!self.has_finished).then(|| "its last run did not come to its end".to_owned());
+        let has_finished = self.has_finished;
         self.schedule
-            .change(|plan, now| plan.end(now, cpu, failure));
+            .change(|plan, now| plan.end(now, cpu, has_finished));
     }
 }

@@ -41,7 +41,7 @@ impl World {
                 Next::Now => {
                     began.push(self.now);
                     self.plan.begin(self.now);
-                    self.plan.end(self.now, self.cost, None);
+                    self.plan.end(self.now, self.cost, true);
                 }
                 Next::At(at) if at < end => self.now = at,
                 Next::At(_) | Next::Idle => {
@@ -102,12 +102,12 @@ fn intervals_keep_their_time_however_late_a_run_begins() {
         let now = s(tick) + ms(tick * 7 % 90);
         assert_eq!(plan.next(now), Next::Now, "{tick}");
         plan.begin(now);
-        plan.end(now, Duration::ZERO, None);
+        plan.end(now, Duration::ZERO, true);
         assert_eq!(plan.next(now), Next::At(s(tick + 1)));
     }
     // What was missed while the machine slept isn't made up for.
     plan.begin(s(5_000));
-    plan.end(s(5_000), Duration::ZERO, None);
+    plan.end(s(5_000), Duration::ZERO, true);
     assert_eq!(plan.next(s(5_000)), Next::At(s(5_001)));
 }
 
@@ -156,7 +156,7 @@ fn jitter_delays_runs_by_a_twentieth_at_most_and_never_adds_up() {
         assert!(delay <= ms(50), "{run}: {delay:?}");
         delays.insert(delay);
         plan.begin(now);
-        plan.end(now, Duration::ZERO, None);
+        plan.end(now, Duration::ZERO, true);
     }
     assert!(delays.len() > 400);
 }
@@ -170,7 +170,7 @@ fn tiers_are_read_as_often_as_they_change() {
         for (count, tier) in read.iter_mut().zip(Tier::ALL) {
             *count += u32::from(plan.due(tier));
         }
-        plan.end(s(second), Duration::ZERO, None);
+        plan.end(s(second), Duration::ZERO, true);
     }
     // A tenth early is in time.
     assert_eq!(read, [3, 67, 600]);
@@ -179,7 +179,7 @@ fn tiers_are_read_as_often_as_they_change() {
     for _ in 0..2 {
         plan.begin(s(600));
         assert!(Tier::ALL.into_iter().all(|tier| plan.due(tier)));
-        plan.end(s(600), Duration::ZERO, Some("no luck".to_owned()));
+        plan.end(s(600), Duration::ZERO, false);
     }
 }
 
@@ -259,7 +259,7 @@ async fn who_wants_a_run_of_a_source_that_is_down_or_over_its_budget_is_told_at_
     schedule.started();
     schedule.change(|plan, now| {
         plan.begin(now);
-        plan.end(now, s(1), None);
+        plan.end(now, s(1), true);
     });
     clock.advance(s(20));
     let wait = s(20);
