@@ -115,6 +115,14 @@ impl SourceTable {
         self.state().latest.clone()
     }
 
+    /// Whether the latest table was taken at most `ttl` ago.
+    #[must_use]
+    pub fn is_fresh(&self, ttl: Duration) -> bool {
+        let now = self.now();
+        let latest = self.latest();
+        latest.is_some_and(|table| now.saturating_sub(table.taken) <= ttl)
+    }
+
     /// A table that was taken at most `ttl` ago: the latest if it is, else after one run for all who ask meanwhile.
     /// Waits for as long as that takes. Cancel safe.
     ///

@@ -11,6 +11,7 @@ mod table;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use weir_bus::pubsub::{TableGuard, TableRequest, Tables};
 use weir_bus::{Kind, SourceCaps, TopicPattern, topic};
@@ -73,6 +74,32 @@ impl SourceTables {
         let offered = self.offered.iter();
         let offered = offered.filter(move |offered| offered.kinds.contains(&kind));
         offered.map(|offered| &offered.table)
+    }
+
+    /// Waits on this thread, at most `wait_max`, until the tables of that kind are at most `ttl` old; whether any
+    /// source had to look for it. Not for threads of an async runtime.
+    #[must_use]
+    pub fn read_blocking(&self, kind: Kind, ttl: Duration, wait_max: Duration) -> bool {
+        let is_old = |table: &&Arc<SourceTable>| !table.is_fresh(ttl);
+        let old: Vec<_> = self.of_kind(kind).filter(is_old).collect();
+        if old.is_empty() {
+            return false;
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build();
+        let Ok(runtime) = runtime else {
+            return false;
+        };
+        runtime.block_on(async {
+            let until = tokio::time::Instant::now() + wait_max;
+            let mut has_read = false;
+            for table in old {
+                let read = tokio::time::timeout_at(until, table.read(ttl)).await;
+                has_read |= matches!(read, Ok(Ok(_)));
+            }
+            has_read
+        })
     }
 
     /// All of them, in the order of their coming.

@@ -338,6 +338,25 @@ async fn however_many_read_at_once_it_is_one_look_and_what_is_new_enough_is_none
 }
 
 #[tokio::test]
+async fn a_thread_that_waits_for_tables_has_them_or_goes_on_in_its_time() {
+    let world = World::new(None);
+    let tables = Arc::clone(&world.tables);
+    let read = move |kind, wait| {
+        let tables = Arc::clone(&tables);
+        tokio::task::spawn_blocking(move || tables.read_blocking(kind, s(1), wait))
+    };
+    assert!(read(Kind::Process, PATIENCE).await.unwrap());
+    // New enough, and nobody has any.
+    assert!(!read(Kind::Process, PATIENCE).await.unwrap());
+    assert!(!read(Kind::Network, PATIENCE).await.unwrap());
+    assert_eq!(world.looks(), 1);
+    world.clock.advance(s(2));
+    world.supervisor.stop_all(PATIENCE).await;
+    assert!(!read(Kind::Process, PATIENCE).await.unwrap());
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_table_that_is_too_large_is_told_and_not_cut() {
     let world = World::bounded(Some(s(1)), 1_000);
     let subscriber = world.ask("somebody", s(1));
