@@ -6,10 +6,12 @@
 //! - [`source`]: what a source is, and what it is given;
 //! - [`emitter`]: how it hands over rows;
 //! - [`registry`]: which sources there are, and which this host can't offer;
+//! - [`schedule`]: when those run that look at intervals;
 //! - [`supervisor`]: runs each on a thread of its own, so that it harms only itself;
 //! - [`process`]: the portable process source;
 //! - [`replay`]: recordings as a source;
 //! - [`triggerable`]: sources that answer when asked;
+//! - [`tables`]: the latest table of each source that looks at intervals, and who gets it;
 //! - [`latest`]: the latest table of processes;
 //! - [`own_cost`]: what this process itself uses.
 
@@ -19,8 +21,10 @@ pub mod own_cost;
 pub mod process;
 pub mod registry;
 pub mod replay;
+pub mod schedule;
 pub mod source;
 pub mod supervisor;
+pub mod tables;
 pub mod triggerable;
 
 pub use emitter::Emitter;
@@ -29,10 +33,12 @@ pub use own_cost::OwnCost;
 pub use process::ProcessSource;
 pub use registry::{Registry, RegistryError, Unavailable};
 pub use replay::{ReplayError, ReplayPace, ReplaySource};
+pub use schedule::{Asking, Schedule, ScheduleOptions, ScheduleStatus, Tier};
 pub use source::{ContextHandle, EventSource, SourceContext, SourceError, SourceHealth};
 pub use supervisor::{
     RestartLimits, SourceState, SourceStatus, Stopped, Supervisor, SupervisorOptions,
 };
+pub use tables::{SourceTable, SourceTables, TableStatus};
 pub use triggerable::{
     About, Answer, AnswerError, BinaryHash, BinaryHashOptions, ProcessDetails, Triggerable,
 };

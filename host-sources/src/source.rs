@@ -11,6 +11,7 @@ use weir_bus::{Pace, SourceCaps};
 
 use crate::emitter::Emitter;
 use crate::replay::ReplayError;
+use crate::schedule::{Run, Schedule, ScheduleOptions};
 
 /// Produces events: the only code that reads the host for data.
 ///
@@ -32,6 +33,12 @@ pub trait EventSource: Send + Sync + 'static {
     /// Why this host can't offer the source, in words that a person can act on; none if it can.
     /// Asked once, when the source is registered.
     fn unavailable(&self) -> Option<String> {
+        None
+    }
+
+    /// When it runs, for a source that looks at intervals: it then awaits [`SourceContext::next_run`]. Asked once,
+    /// when the sources are started. A source without a schedule runs as it likes, and has no latest table.
+    fn schedule(&self) -> Option<ScheduleOptions> {
         None
     }
 
@@ -138,18 +145,21 @@ impl SourceError {
 #[derive(Clone)]
 pub struct SourceContext {
     emitter: Emitter,
+    schedule: Option<Schedule>,
     stop: watch::Receiver<bool>,
     ready: Arc<watch::Sender<bool>>,
 }
 
 impl SourceContext {
-    /// A context, and the handle of whoever runs the source: a supervisor, or a test.
+    /// A context, and the handle of whoever runs the source: a supervisor, or a test. `schedule`: of a source that
+    /// has one.
     #[must_use]
-    pub fn new(emitter: Emitter) -> (Self, ContextHandle) {
+    pub fn new(emitter: Emitter, schedule: Option<Schedule>) -> (Self, ContextHandle) {
         let (stop_sender, stop) = watch::channel(false);
         let (ready, ready_receiver) = watch::channel(false);
         let context = Self {
             emitter: emitter.clone(),
+            schedule,
             stop,
             ready: Arc::new(ready),
         };
@@ -170,6 +180,29 @@ impl SourceContext {
     /// Says that the source has started: from now on it may take as long as it likes.
     pub fn ready(&self) {
         self.ready.send_replace(true);
+    }
+
+    /// Returns with a run when it is time for the source's next one: at its interval, or when somebody asks. None
+    /// if the source shall stop; a source without a schedule gets nothing else. The source is ready once it
+    /// has to wait here: one that nobody asks has started, too. Cancel safe.
+    pub async fn next_run(&self) -> Option<Run> {
+        let due = async {
+            match &self.schedule {
+                Some(schedule) => schedule.due(|| self.ready()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.stopping() => None,
+            run = due => Some(run),
+        }
+    }
+
+    /// The source's schedule, if it has one.
+    #[must_use]
+    pub const fn schedule(&self) -> Option<&Schedule> {
+        self.schedule.as_ref()
     }
 
     /// Returns when the source shall stop. Cancel safe.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use weir_bus::batch::{Batch, Batcher, Settlement};
 use weir_bus::pubsub::{EventBus, PublishError, PublisherId};
 use weir_bus::{Count, DropReason};
-use weir_sources::ProcessTable;
+use weir_sources::{ProcessTable, SourceTable};
 
 use crate::slot::Slot;
 use crate::slot::filter::FilterDuty;
@@ -23,6 +23,8 @@ pub(crate) struct Lane {
     pub(crate) publisher: PublisherId,
     /// The latest processes, for guests that ask; none if nobody does.
     pub(crate) processes: Option<Arc<ProcessTable>>,
+    /// The source's latest table; none of a source that doesn't look at intervals.
+    pub(crate) table: Option<Arc<SourceTable>>,
 }
 
 impl Lane {
@@ -37,6 +39,10 @@ impl Lane {
             let lost = self.batcher.counts().dropped.total().rows;
             let missed = lost.saturating_sub(lost_before);
             lost_before = lost;
+            if let Some(table) = &self.table {
+                // The same: a table is what the source has seen, whatever filters make of the stream.
+                table.take(&batch, missed);
+            }
             let settlement = self.pass(batch, missed).await;
             self.batcher.settle(&settlement);
         }

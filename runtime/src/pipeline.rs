@@ -13,7 +13,7 @@ use std::time::Instant;
 use weir_bus::pubsub::{BusStatistics, EventBus, SubscribeError};
 use weir_bus::socket::{BrokerStatus, Responder};
 use weir_bus::{Opened, SourceCounts};
-use weir_sources::{EventSource, RegistryError, SourceStatus, Unavailable};
+use weir_sources::{EventSource, RegistryError, SourceStatus, TableStatus, Unavailable};
 
 use crate::broker::{self, IdentityError};
 use crate::chain::plans::{Offers, Plans, PlansError};
@@ -149,10 +149,11 @@ impl Pipeline {
             let limits = batcher_limits(&config.collector);
             Door::new(broker, filters.clone(), limits)
         });
-        let collector = wiring.collector(filters, processes, extra_sources)?;
+        let collector = wiring.collector(filters, processes, extra_sources)?.start();
+        guests.read_tables(collector.tables());
         Ok(Self {
             bus,
-            collector: collector.start(),
+            collector,
             slots: wiring.slots,
             manager,
             answering,
@@ -233,6 +234,13 @@ impl Pipeline {
     #[must_use]
     pub fn unavailable(&self) -> &[Unavailable] {
         self.collector.unavailable()
+    }
+
+    /// What is kept of the sources that look at intervals.
+    #[must_use]
+    pub fn tables(&self) -> Vec<TableStatus> {
+        let tables = self.collector.tables().all();
+        tables.map(|table| table.status()).collect()
     }
 
     /// Whether every source has ended by itself: a recording that was played to its end.

@@ -58,8 +58,16 @@ fn source(
     settings: &SourceSettings,
 ) -> Result<Option<Arc<dyn EventSource>>, SourceOpenError> {
     Ok(Some(match settings {
-        SourceSettings::Process { interval, hashes } => {
-            let source = ProcessSource::new(*interval).hashing(*hashes);
+        SourceSettings::Process {
+            interval,
+            cost_share,
+            hashes,
+        } => {
+            let source = match interval {
+                Some(interval) => ProcessSource::new(*interval),
+                None => ProcessSource::default().on_demand(),
+            };
+            let source = source.cost_share(*cost_share).hashing(*hashes);
             Arc::new(source.named(name))
         }
         SourceSettings::Replay { path, pace } => {

@@ -11,7 +11,7 @@ use super::*;
 use crate::batch::BatchHeader;
 use crate::event::{CollectionEvent, FieldType, Kind, Timestamp};
 use crate::wire::{
-    VERSION, WireComparison, WireLiteral, WirePolicy, control_frame, frame_with_payload,
+    Later, VERSION, WireComparison, WireLiteral, WirePolicy, control_frame, frame_with_payload,
 };
 
 type Seeds = BTreeMap<String, Vec<u8>>;
@@ -43,6 +43,7 @@ fn subscribe() -> Subscribe {
         correlation_id: None,
         correlation_glob: Some("run-*".to_owned()),
         correlation_root: Some("r".to_owned()),
+        every_ms: Later(10_000),
     }
 }
 

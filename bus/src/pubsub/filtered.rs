@@ -41,7 +41,7 @@ impl FilteredOnce {
     }
 }
 
-fn cut(batch: &Arc<Batch>, mask: &BooleanBuffer) -> Filtered {
+pub(super) fn cut(batch: &Arc<Batch>, mask: &BooleanBuffer) -> Filtered {
     let selected = mask.count_set_bits();
     if selected == 0 {
         return Filtered::Nothing;

@@ -5,11 +5,13 @@
 //! a cache and takes each matching queue's lock once. The invariant: a subscription is either in the
 //! table, with its counts under its queue's lock, or in `departed`.
 
+mod feed;
+
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use super::cover::{Covers, Seat};
 use super::filtered::{Filtered, FilteredOnce};
@@ -19,6 +21,7 @@ use super::rows::RowFilter;
 use super::slow::SlowWatch;
 use super::statistics::{BusStatistics, SubscriberStatistics};
 use super::subscriber::Registry;
+use super::tables::{TableGuard, Tables};
 use super::{
     BUS_BYTES_MAX, Clock, EventBus, EventFilter, PublishError, PublisherId, Pushed, Queue,
     QueueCounts, Receipt, SUBSCRIPTIONS_MAX, SubscribeError, Subscriber, SubscriptionId,
@@ -77,6 +80,8 @@ struct Table {
     /// How many of them select rows.
     selecting: usize,
     departed: QueueCounts,
+    /// Where subscriptions with an interval get theirs from.
+    tables: Option<Arc<dyn Tables>>,
 }
 
 #[derive(Debug)]
@@ -89,6 +94,10 @@ struct Subscription {
     rows: Option<Arc<RowFilter>>,
     /// Whose events it doesn't get.
     without: Option<PublisherId>,
+    /// It gets tables, so often, and nothing else.
+    every: Option<Duration>,
+    /// Asks for them as long as it is there.
+    tables: OnceLock<TableGuard>,
     outlet: Outlet,
 }
 
@@ -131,6 +140,7 @@ impl Subscription {
             policy: self.outlet.policy(),
             limits: self.outlet.limits(),
             standing: self.outlet.standing(),
+            every: self.every,
             counts: self.outlet.counts(),
         }
     }
@@ -230,10 +240,12 @@ impl Registry for Inner {
         let Some(subscription) = table.subscriptions.remove(&id) else {
             return false;
         };
-        for pattern in &subscription.patterns {
-            table.matcher.remove(pattern, &subscription);
+        if subscription.every.is_none() {
+            for pattern in &subscription.patterns {
+                table.matcher.remove(pattern, &subscription);
+            }
+            table.selecting -= usize::from(subscription.rows.is_some());
         }
-        table.selecting -= usize::from(subscription.rows.is_some());
         let (counts, left) = subscription.outlet.retire();
         table.departed += &counts;
         drop(table);
@@ -505,22 +517,30 @@ impl LocalBus {
             filter: options.filter,
             rows,
             without: options.owner.filter(|_| !options.own_events),
+            every: options.every,
+            tables: OnceLock::new(),
             outlet: outlet(Arc::clone(&queue)),
         });
-        table.selecting += usize::from(subscription.rows.is_some());
-        for pattern in &subscription.patterns {
-            table.matcher.insert(pattern, Arc::clone(&subscription));
+        if subscription.every.is_none() {
+            table.selecting += usize::from(subscription.rows.is_some());
+            for pattern in &subscription.patterns {
+                table.matcher.insert(pattern, Arc::clone(&subscription));
+            }
         }
         table
             .subscriptions
             .insert(subscription.id, Arc::clone(&subscription));
+        drop(table);
         let registry: Weak<Inner> = Arc::downgrade(&self.inner);
-        Ok(Subscriber {
+        let subscriber = Subscriber {
             id: subscription.id,
             name: Arc::clone(&subscription.name),
             queue,
             registry,
-        })
+        };
+        // Where there are none, it goes again with the subscriber.
+        self.inner.ask_for_tables(&subscription)?;
+        Ok(subscriber)
     }
 }
 
@@ -536,6 +556,11 @@ impl EventBus for LocalBus {
 
     fn unsubscribe(&self, id: SubscriptionId) -> bool {
         self.inner.unsubscribe(id)
+    }
+
+    fn serve_tables(&self, tables: Arc<dyn Tables>) {
+        let before = self.inner.lock().tables.replace(tables);
+        drop(before);
     }
 
     fn statistics(&self) -> BusStatistics {

@@ -20,6 +20,7 @@ mod rows;
 mod slow;
 mod statistics;
 mod subscriber;
+mod tables;
 
 use std::fmt;
 use std::sync::Arc;
@@ -53,6 +54,7 @@ pub(crate) use slow::SlowWatch;
 pub use statistics::{BusStatistics, SubscriberStatistics};
 pub(crate) use subscriber::Registry;
 pub use subscriber::Subscriber;
+pub use tables::{EVERY_MAX, EVERY_MIN, TableFeed, TableGuard, TableRequest, Tables};
 
 /// What carries batches from publishers to subscribers.
 pub trait EventBus: fmt::Debug + Send + Sync {
@@ -79,6 +81,12 @@ pub trait EventBus: fmt::Debug + Send + Sync {
     /// Takes a subscriber off the bus: what is in its queue is dropped\[closed\]. `false` where there is
     /// none of that id. Dropping the [`Subscriber`] does the same.
     fn unsubscribe(&self, id: SubscriptionId) -> bool;
+
+    /// Says where subscriptions with an interval get their tables from; until then they are refused. A bus that is
+    /// another process's gets them from there, and one that carries nothing from nowhere.
+    fn serve_tables(&self, tables: Arc<dyn Tables>) {
+        drop(tables);
+    }
 
     /// The counts of every subscriber, and their sums.
     fn statistics(&self) -> BusStatistics;
@@ -166,5 +174,7 @@ pub enum PublishError {
     },
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

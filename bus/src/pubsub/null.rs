@@ -136,6 +136,7 @@ impl EventBus for NullBus {
                 policy: idle.queue.policy(),
                 limits: idle.queue.limits(),
                 standing: idle.queue.standing(),
+                every: None,
                 counts: idle.queue.counts(),
             })
             .collect();

@@ -5,9 +5,10 @@
 use std::time::Duration;
 
 use crate::topic::TopicPattern;
-use crate::wire::{Subscribe, WireComparison, WirePolicy};
+use crate::wire::{Later, Subscribe, WireComparison, WirePolicy};
 
 use super::rows::RowFilter;
+use super::tables::{EVERY_MAX, EVERY_MIN};
 use super::{CorrelationFilter, EventFilter, FilterError, PublisherId, QueueLimits, QueuePolicy};
 
 /// Subscriptions on one bus. Each has a queue of its own: 1,024 full ones would hold 16 GiB, so the
@@ -40,6 +41,7 @@ pub struct SubscriptionOptions {
     pub(super) limits: QueueLimits,
     pub(super) owner: Option<PublisherId>,
     pub(super) own_events: bool,
+    pub(super) every: Option<Duration>,
 }
 
 impl SubscriptionOptions {
@@ -55,6 +57,7 @@ impl SubscriptionOptions {
             limits: QueueLimits::default(),
             owner: None,
             own_events: false,
+            every: None,
         }
     }
 
@@ -114,6 +117,17 @@ impl SubscriptionOptions {
         self
     }
 
+    /// Whole tables at this interval, instead of the stream: the latest look of each source that looks at intervals
+    /// and whose events the patterns take, before any filter but the subscription's own. Each ends with a batch
+    /// whose header says that it is the snapshot's last. [`EVERY_MIN`] to [`EVERY_MAX`].
+    ///
+    /// What keeps a source from it comes as a batch on `control.tables.<source>`, whatever the filters.
+    #[must_use]
+    pub fn every(mut self, every: Duration) -> Self {
+        self.every = Some(every);
+        self
+    }
+
     /// How it is shown.
     pub(crate) fn name(&self) -> &str {
         &self.name
@@ -127,6 +141,11 @@ impl SubscriptionOptions {
     /// What the queue does when it is full.
     pub(crate) const fn policy_asked(&self) -> QueuePolicy {
         self.policy
+    }
+
+    /// How often whole tables are asked for.
+    pub(crate) const fn every_asked(&self) -> Option<Duration> {
+        self.every
     }
 
     /// How much the queue may hold.
@@ -168,6 +187,9 @@ impl SubscriptionOptions {
             correlation_id: self.correlation.id.clone(),
             correlation_glob: self.correlation.glob.clone(),
             correlation_root: self.correlation.root.clone(),
+            every_ms: Later(self.every.map_or(0, |every| {
+                u32::try_from(every.as_millis()).unwrap_or(u32::MAX).max(1)
+            })),
         }
     }
 
@@ -195,6 +217,17 @@ impl SubscriptionOptions {
                 items_max: self.limits.items_max,
                 bytes_max: self.limits.bytes_max,
             });
+        }
+        if let Some(every) = self.every {
+            if !(EVERY_MIN..=EVERY_MAX).contains(&every) {
+                return Err(SubscribeError::Interval {
+                    name: name(),
+                    every,
+                });
+            }
+            if matches!(self.policy, QueuePolicy::Block { .. }) {
+                return Err(SubscribeError::TablesNeverWait { name: name() });
+            }
         }
         RowFilter::new(&self.filter, &self.correlation).map_err(|source| SubscribeError::Filter {
             name: name(),
@@ -233,6 +266,32 @@ pub enum SubscribeError {
         items_max: usize,
         /// Bytes that it may hold.
         bytes_max: u64,
+    },
+    /// An interval that can't be had.
+    #[error(
+        "subscription `{name}` asks for a table every {every:?}; the interval is {EVERY_MIN:?} to {EVERY_MAX:?}"
+    )]
+    Interval {
+        /// The subscription's name.
+        name: String,
+        /// What it asks for.
+        every: Duration,
+    },
+    /// Tables that others would have to wait for.
+    #[error(
+        "subscription `{name}` asks for tables with the policy `block`; tables never wait, choose another policy, as `drop-oldest`"
+    )]
+    TablesNeverWait {
+        /// The subscription's name.
+        name: String,
+    },
+    /// No tables.
+    #[error("there is no table for subscription `{name}`: {problem}")]
+    NoTables {
+        /// The subscription's name.
+        name: String,
+        /// Why.
+        problem: String,
     },
     /// A filter that can't be evaluated.
     #[error("subscription `{name}`: {source}")]

@@ -3,6 +3,8 @@
 //! Values only. The invariant: every subscriber's counts were read under its queue's lock, so each
 //! balances, and so do the sums.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::{QueueCounts, QueueLimits, QueuePolicy, Standing, SubscriptionId};
@@ -57,6 +59,8 @@ pub struct SubscriberStatistics {
     /// Whether it is cut off, with the policy [`QueuePolicy::Disconnect`]; `None` with any other.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub standing: Option<Standing>,
+    /// How often it gets whole tables; none: the stream.
+    pub every: Option<Duration>,
     /// Its counts.
     pub counts: QueueCounts,
 }

@@ -24,6 +24,7 @@ const fn prefix(kind: Kind) -> &'static str {
 }
 
 const CONTROL_SUPPRESSED: &str = "control.suppressed";
+const CONTROL_TABLES: &str = "control.tables";
 const CONTROL_TRIGGER: &str = "control.trigger";
 const FINDINGS: &str = "findings";
 
@@ -78,6 +79,12 @@ pub fn control_trigger(collector: &str) -> Result<Topic, TopicError> {
 /// What a trigger was kept from, summed up: `control.suppressed.<trigger>`. Written as [`of_event`] writes leaves.
 pub fn suppressed(trigger: &str) -> Topic {
     with_leaf(CONTROL_SUPPRESSED, trigger)
+}
+
+/// What is said of a source's table to those who asked for it: `control.tables.<source>`. Written as [`of_event`]
+/// writes leaves.
+pub fn tables(source: &str) -> Topic {
+    with_leaf(CONTROL_TABLES, source)
 }
 
 /// What happens to a slot's guest: `control.guest.<slot>.<what>`.

@@ -2,7 +2,7 @@
 //!
 //! Nothing here is trusted; who takes a header checks what it says. Texts are owned: these frames are few.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::FrameType;
 use super::frame::FrameError;
@@ -115,6 +115,18 @@ impl WireComparison {
     }
 }
 
+/// A field that came later, at the end of a header: who doesn't write it means its default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Later<T>(pub T);
+
+impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for Later<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        // What can't be read isn't there: a header that ends before it is an older one.
+        Ok(Self(T::deserialize(from).unwrap_or_default()))
+    }
+}
+
 /// A subscription.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Subscribe {
@@ -148,6 +160,8 @@ pub struct Subscribe {
     pub correlation_glob: Option<String>,
     /// Only cascades that began here.
     pub correlation_root: Option<String>,
+    /// Whole tables, so often, in ms; 0 for the stream.
+    pub every_ms: Later<u32>,
 }
 
 /// A subscription stands.

@@ -18,7 +18,7 @@ pub use frame::{
     LARGE_FRAME_BYTES, PREFIX_BYTES, Prefix, control_frame, frame_with_payload,
 };
 pub use header::{
-    Deliver, ErrorFrame, GapFrame, Goodbye, Hello, Ping, Pong, Reply, Request, Subscribe,
+    Deliver, ErrorFrame, GapFrame, Goodbye, Hello, Later, Ping, Pong, Reply, Request, Subscribe,
     Subscribed, Unsubscribe, Welcome, WireComparison, WireLiteral, WirePolicy, decode_header,
 };
 pub use publish::{

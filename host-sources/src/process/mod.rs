@@ -18,11 +18,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use tokio::time::MissedTickBehavior;
 use weir_bus::event::ProcessEvent;
 use weir_bus::{Pace, SourceCaps, Timestamp};
 
 use crate::emitter::Emitter;
+use crate::schedule::{COST_SHARE_DEFAULT, ScheduleOptions};
 use crate::source::{EventSource, SourceContext, SourceError, SourceHealth};
 use hashes::Hashes;
 use look::Look;
@@ -47,7 +47,9 @@ struct LastLook {
 /// gone has a last row `exited`, which carries what was known.
 pub struct ProcessSource {
     name: String,
-    interval: Duration,
+    /// None: only while somebody asks.
+    interval: Option<Duration>,
+    cost_share: f64,
     /// The next snapshot's id; it goes on counting when the source is started again.
     snapshot_id: AtomicU64,
     last_look: Mutex<LastLook>,
@@ -61,11 +63,26 @@ impl ProcessSource {
     pub fn new(interval: Duration) -> Self {
         Self {
             name: PROCESS_SOURCE_NAME.to_owned(),
-            interval: interval.max(INTERVAL_MIN),
+            interval: Some(interval.max(INTERVAL_MIN)),
+            cost_share: COST_SHARE_DEFAULT,
             snapshot_id: AtomicU64::new(1),
             last_look: Mutex::default(),
             hashes: None,
         }
+    }
+
+    /// The same, which looks only while somebody asks.
+    #[must_use]
+    pub const fn on_demand(mut self) -> Self {
+        self.interval = None;
+        self
+    }
+
+    /// The same with another share of a core that it may cost; what costs more looks more seldom.
+    #[must_use]
+    pub const fn cost_share(mut self, share: f64) -> Self {
+        self.cost_share = share;
+        self
     }
 
     /// The same with digests of executables in its rows, or without, as it is by default. They are worked out
@@ -137,17 +154,17 @@ impl EventSource for ProcessSource {
         Some(format!("this platform doesn't show its processes: {error}"))
     }
 
+    fn schedule(&self) -> Option<ScheduleOptions> {
+        Some(ScheduleOptions {
+            interval: self.interval,
+            cost_share: self.cost_share,
+        })
+    }
+
     async fn start(&self, context: SourceContext) -> Result<(), SourceError> {
         let mut look = Look::new(self.hashes.clone())?;
         let mut row = ProcessEvent::default();
-        let mut ticks = tokio::time::interval(self.interval);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                biased;
-                () = context.stopping() => return Ok(()),
-                _ = ticks.tick() => {}
-            }
+        while let Some(run) = context.next_run().await {
             let began = Instant::now();
             look.take()?;
             self.note(LastLook {
@@ -156,7 +173,9 @@ impl EventSource for ProcessSource {
             });
             context.ready();
             self.emit(context.emitter(), &mut look, &mut row).await;
+            run.finished();
         }
+        Ok(())
     }
 
     async fn health_check(&self) -> SourceHealth {
@@ -174,10 +193,10 @@ impl EventSource for ProcessSource {
         if let Some(trouble) = self.hashes.as_ref().and_then(|hashes| hashes.trouble()) {
             return SourceHealth::Degraded(trouble);
         }
-        if last.took > self.interval {
+        if let Some(interval) = self.interval.filter(|interval| last.took > *interval) {
             return SourceHealth::Degraded(format!(
-                "a look took {:?}, longer than its interval of {:?}: choose a longer one",
-                last.took, self.interval
+                "a look took {:?}, longer than its interval of {interval:?}: choose a longer one",
+                last.took
             ));
         }
         SourceHealth::Healthy

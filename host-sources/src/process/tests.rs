@@ -7,6 +7,7 @@ use tokio::task::JoinHandle;
 use weir_bus::{Batcher, BatcherLimits, CollectionEvent, Settlement};
 
 use super::*;
+use crate::schedule::Schedule;
 use crate::source::ContextHandle;
 
 /// Longer than anything here takes on the busiest machine: reaching it is a failure.
@@ -22,14 +23,15 @@ struct Watched {
 
 impl Watched {
     fn start() -> Self {
-        Self::of(ProcessSource::new(INTERVAL))
+        Self::of(quick())
     }
 
     fn of(source: ProcessSource) -> Self {
         let limits = BatcherLimits::default();
         let batcher = Arc::new(Batcher::new("process", Pace::Periodic, limits.clone()));
         let emitter = Emitter::new(Arc::clone(&batcher), Pace::Periodic, &limits, PATIENCE);
-        let (context, handle) = SourceContext::new(emitter);
+        let schedule = source.schedule().map(Schedule::new);
+        let (context, handle) = SourceContext::new(emitter, schedule);
         let task = tokio::spawn(async move { source.start(context).await });
         Self {
             batcher,
@@ -84,6 +86,11 @@ impl Watched {
         self.batcher.close();
         self.task.await.unwrap().unwrap();
     }
+}
+
+/// Looks often, whatever that costs.
+fn quick() -> ProcessSource {
+    ProcessSource::new(INTERVAL).cost_share(1.0)
 }
 
 /// A child that is killed at the end of its test.
@@ -287,7 +294,7 @@ async fn an_executable_that_is_deleted_while_it_runs_shows_as_deleted() {
 async fn a_program_that_is_replaced_at_its_path_has_another_digest_than_its_baseline() {
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join(IDLE);
-    let watched = Watched::of(ProcessSource::new(INTERVAL).hashing(true));
+    let watched = Watched::of(quick().hashing(true));
     let hashed = async |child: &Kept| {
         let pid = child.0.id();
         let row = watched.row(|row| row.pid == pid && row.executable_hash.is_some());

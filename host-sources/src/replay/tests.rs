@@ -54,7 +54,7 @@ async fn replayed(source: ReplaySource, buffer_rows: usize) -> Vec<Batch> {
         &limits,
         Duration::ZERO,
     );
-    let (context, handle) = SourceContext::new(emitter);
+    let (context, handle) = SourceContext::new(emitter, None);
     let reader = Arc::clone(&batcher);
     let read = tokio::spawn(async move {
         let mut batches = Vec::new();

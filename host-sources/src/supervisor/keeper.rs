@@ -63,7 +63,11 @@ impl Keeper {
             &self.options.batcher,
             self.options.backpressure_wait_max,
         );
-        let mut run = match Run::start(Arc::clone(&self.report.source), emitter) {
+        if let Some(schedule) = &self.report.schedule {
+            schedule.started();
+        }
+        let source = Arc::clone(&self.report.source);
+        let mut run = match Run::start(source, emitter, self.report.schedule.clone()) {
             Ok(run) => run,
             Err(error) => return Next::Restart(format!("its thread can't be started: {error}")),
         };

@@ -24,8 +24,11 @@ pub use backoff::RestartLimits;
 pub use report::{SourceState, SourceStatus};
 
 use crate::registry::{Registry, Unavailable};
+use crate::schedule::{Clock, Schedule};
+use crate::source::EventSource;
 use keeper::{Ended, Keeper};
 use report::Report;
+pub(crate) use report::short;
 
 /// How long a source may take to start: a cold machine at boot, with room.
 const STARTUP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -55,6 +58,8 @@ pub struct SupervisorOptions {
     pub health_timeout: Duration,
     /// How a source that failed is started again.
     pub restart: RestartLimits,
+    /// The time of schedules, which a test may advance.
+    pub clock: Clock,
 }
 
 impl Default for SupervisorOptions {
@@ -67,11 +72,21 @@ impl Default for SupervisorOptions {
             health_interval: HEALTH_INTERVAL,
             health_timeout: HEALTH_TIMEOUT,
             restart: RestartLimits::default(),
+            clock: Clock::monotonic(),
         }
     }
 }
 
 impl SupervisorOptions {
+    fn schedule_of(&self, source: &dyn EventSource) -> Option<Schedule> {
+        let options = source.schedule()?;
+        Some(if self.clock == Clock::monotonic() {
+            Schedule::new(options)
+        } else {
+            Schedule::with_clock(options, self.clock.clone())
+        })
+    }
+
     fn limits_of(&self, pace: Pace) -> BatcherLimits {
         let mut limits = self.batcher.clone();
         if pace == Pace::Realtime {
@@ -122,6 +137,7 @@ impl Supervisor {
             let report = Arc::new(Report::new(
                 Arc::clone(source),
                 Arc::new(batcher),
+                options.schedule_of(source.as_ref()),
                 Arc::clone(&changes),
             ));
             let keeper = Keeper {
@@ -149,6 +165,13 @@ impl Supervisor {
     pub fn batchers(&self) -> Vec<Arc<Batcher>> {
         let batchers = self.reports.iter();
         batchers.map(|report| Arc::clone(&report.batcher)).collect()
+    }
+
+    /// Each source's schedule, in the order of the registry; none for a source that doesn't look at intervals.
+    #[must_use]
+    pub fn schedules(&self) -> Vec<Option<Schedule>> {
+        let reports = self.reports.iter();
+        reports.map(|report| report.schedule.clone()).collect()
     }
 
     /// Each source's status, in the order of the registry; still there after the stop.

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{Duration, Instant};
 use weir_bus::{Batcher, SourceCaps, SourceCounts};
 
+use crate::schedule::{Schedule, ScheduleStatus};
 use crate::source::{EventSource, SourceHealth};
 
 /// Where a source stands.
@@ -50,6 +51,8 @@ pub struct SourceStatus {
     pub threads_abandoned: u64,
     /// What became of its rows.
     pub counts: SourceCounts,
+    /// When it runs; none for a source that doesn't look at intervals.
+    pub schedule: Option<ScheduleStatus>,
 }
 
 /// A state, with what its health text needs.
@@ -67,6 +70,20 @@ pub(super) enum Phase {
 }
 
 impl Phase {
+    /// Why nothing comes any more, where that isn't a failure of its own.
+    const fn why_over(&self) -> Option<&'static str> {
+        match self {
+            Self::AbandonedAtStart { .. } => Some("it did not start in time"),
+            Self::AbandonedAtStop | Self::Stopped => Some("it was stopped"),
+            Self::Finished => Some("it has ended"),
+            Self::Starting
+            | Self::Running { .. }
+            | Self::Blocked { .. }
+            | Self::Waiting { .. }
+            | Self::Failed => None,
+        }
+    }
+
     const fn state(&self) -> SourceState {
         match self {
             Self::Starting => SourceState::Starting,
@@ -99,6 +116,7 @@ struct Known {
 pub(super) struct Report {
     pub(super) source: Arc<dyn EventSource>,
     pub(super) batcher: Arc<Batcher>,
+    pub(super) schedule: Option<Schedule>,
     known: Mutex<Known>,
     changes: Arc<watch::Sender<u64>>,
 }
@@ -107,11 +125,13 @@ impl Report {
     pub(super) fn new(
         source: Arc<dyn EventSource>,
         batcher: Arc<Batcher>,
+        schedule: Option<Schedule>,
         changes: Arc<watch::Sender<u64>>,
     ) -> Self {
         Self {
             source,
             batcher,
+            schedule,
             known: Mutex::new(Known {
                 phase: Phase::Starting,
                 failures: Failures::default(),
@@ -141,11 +161,17 @@ impl Report {
     }
 
     pub(super) fn enter(&self, phase: Phase) {
+        if let (Some(schedule), Some(why)) = (&self.schedule, phase.why_over()) {
+            schedule.failed(why);
+        }
         self.update(|known| known.phase = phase);
     }
 
     /// Counts a failure; how many there are now.
     pub(super) fn failed(&self, reason: String) -> u32 {
+        if let Some(schedule) = &self.schedule {
+            schedule.failed(&reason);
+        }
         let mut count = 0;
         self.update(|known| {
             known.failures.count = known.failures.count.saturating_add(1);
@@ -168,15 +194,24 @@ impl Report {
     }
 
     pub(super) fn status(&self) -> SourceStatus {
+        let schedule = self.schedule.as_ref().map(Schedule::status);
         let known = self.known();
+        let mut health = health(&known, Instant::now());
+        if let (SourceState::Running, Some(cost)) = (
+            known.phase.state(),
+            schedule.as_ref().and_then(ScheduleStatus::trouble),
+        ) {
+            health = health.worse(SourceHealth::Degraded(cost));
+        }
         SourceStatus {
             name: self.source.name().to_owned(),
             capabilities: self.source.capabilities(),
             state: known.phase.state(),
-            health: health(&known, Instant::now()),
+            health,
             restarts: known.restarts,
             threads_abandoned: known.threads_abandoned,
             counts: self.batcher.counts(),
+            schedule,
         }
     }
 }
@@ -224,7 +259,7 @@ fn failed_text(failures: &Failures) -> Option<String> {
 }
 
 /// A duration as people say it: whole seconds, or milliseconds below one.
-pub(super) fn short(duration: Duration) -> String {
+pub(crate) fn short(duration: Duration) -> String {
     if duration < Duration::from_secs(1) {
         format!("{} ms", duration.as_millis())
     } else {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::emitter::Emitter;
+use crate::schedule::Schedule;
 use crate::source::{ContextHandle, EventSource, SourceContext, SourceError, SourceHealth};
 
 /// Requests that may wait for a source's thread: one health check, and the stop.
@@ -47,8 +48,9 @@ impl Run {
     pub(super) fn start(
         source: Arc<dyn EventSource>,
         emitter: Emitter,
+        schedule: Option<Schedule>,
     ) -> Result<Self, std::io::Error> {
-        let (context, handle) = SourceContext::new(emitter);
+        let (context, handle) = SourceContext::new(emitter, schedule);
         let (requests, received) = mpsc::channel(REQUESTS_MAX);
         let (done, outcome) = oneshot::channel();
         std::thread::Builder::new()

@@ -156,6 +156,7 @@ impl Ingress for LaneIngress {
                 bus: Arc::clone(&self.bus) as Arc<dyn EventBus>,
                 publisher,
                 processes: None,
+                table: None,
             };
             lane = Some(self.handle.spawn(way.run()));
             Way::Lane(batcher)

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
-use weir_bus::pubsub::{EventBus, LocalBus, PublisherId};
+use weir_bus::pubsub::{EventBus, LocalBus, PublisherId, Tables};
 use weir_bus::{BatcherLimits, SourceCaps, SourceCounts};
+use weir_sources::schedule::Clock;
 use weir_sources::{
-    EventSource, ProcessTable, Registry, RegistryError, SourceStatus, Supervisor,
+    EventSource, ProcessTable, Registry, RegistryError, SourceStatus, SourceTables, Supervisor,
     SupervisorOptions, Unavailable,
 };
 
@@ -63,6 +64,7 @@ pub struct Collector {
     bus: Arc<dyn EventBus>,
     filters: Vec<Slot<FilterDuty>>,
     processes: Option<Arc<ProcessTable>>,
+    clock: Clock,
 }
 
 impl Collector {
@@ -82,7 +84,15 @@ impl Collector {
             bus,
             filters: Vec::new(),
             processes: None,
+            clock: Clock::monotonic(),
         }
+    }
+
+    /// The same, whose sources look by another clock: a test's.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
     }
 
     /// Adds a source. One that this host can't offer is left out, with its reason.
@@ -129,23 +139,42 @@ impl Collector {
 
     /// Starts sources and lanes. Must be called within a tokio runtime.
     pub(crate) fn start(self) -> RunningCollector {
-        let options = supervisor_options(&self.config.settings);
+        let options = SupervisorOptions {
+            clock: self.clock,
+            ..supervisor_options(&self.config.settings)
+        };
         let supervisor = Supervisor::start(&self.registry, options);
-        let lanes = supervisor
-            .batchers()
-            .into_iter()
-            .map(|batcher| {
-                let lane = Lane {
-                    batcher,
-                    filters: self.filters.clone(),
-                    bus: Arc::clone(&self.bus),
-                    publisher: PublisherId::unique(),
-                    processes: self.processes.clone(),
-                };
-                tokio::spawn(lane.run())
-            })
-            .collect();
-        RunningCollector { supervisor, lanes }
+        let mut tables = SourceTables::default();
+        let (mut lanes, mut watches) = (Vec::new(), Vec::new());
+        let sources = self.registry.sources().iter();
+        for ((source, batcher), schedule) in sources
+            .zip(supervisor.batchers())
+            .zip(supervisor.schedules())
+        {
+            let table =
+                schedule.map(|schedule| tables.add(source.name(), source.capabilities(), schedule));
+            if let Some(table) = table.clone() {
+                watches.push(tokio::spawn(async move { table.watch().await }));
+            }
+            let lane = Lane {
+                batcher,
+                filters: self.filters.clone(),
+                bus: Arc::clone(&self.bus),
+                publisher: PublisherId::unique(),
+                processes: self.processes.clone(),
+                table,
+            };
+            lanes.push(tokio::spawn(lane.run()));
+        }
+        let tables = Arc::new(tables);
+        self.bus
+            .serve_tables(Arc::clone(&tables) as Arc<dyn Tables>);
+        RunningCollector {
+            supervisor,
+            lanes,
+            tables,
+            watches,
+        }
     }
 }
 
@@ -175,9 +204,17 @@ fn supervisor_options(settings: &CollectorSettings) -> SupervisorOptions {
 pub(crate) struct RunningCollector {
     supervisor: Supervisor,
     lanes: Vec<JoinHandle<()>>,
+    tables: Arc<SourceTables>,
+    /// Who tells of tables that don't come.
+    watches: Vec<JoinHandle<()>>,
 }
 
 impl RunningCollector {
+    /// The latest tables of the sources that look at intervals.
+    pub(crate) const fn tables(&self) -> &Arc<SourceTables> {
+        &self.tables
+    }
+
     pub(crate) fn statuses(&self) -> Vec<SourceStatus> {
         self.supervisor.statuses()
     }
@@ -196,6 +233,7 @@ impl RunningCollector {
         let left = || deadline.saturating_duration_since(Instant::now());
         // Half of the time for the sources: what they have handed over still has a way to go.
         let stopped = self.supervisor.stop_all(left() / 2).await;
+        self.watches.iter().for_each(JoinHandle::abort);
         for lane in self.lanes {
             let abort = lane.abort_handle();
             let wait = left().max(Duration::from_millis(1));

@@ -8,7 +8,7 @@ use super::keys::{
 };
 use super::origin::shown;
 use super::raw::{At, Raw};
-use super::units::{SizeError, parse_size};
+use super::units::{OFF, SizeError, parse_size};
 use super::value::Value;
 use crate::trust::PublicKey;
 use serde_json::{Map, Value as Json};
@@ -67,7 +67,12 @@ pub(crate) fn check(key: &Key, raw: &Raw, folder: Option<&Path>) -> Result<Value
             reason = "only compared with small bounds"
         )]
         (Takes::Float { min, max }, Raw::Integer(number)) => float(*number as f64, min, max),
-        (Takes::Duration { min, max }, Raw::Text(text)) => duration(text, min, max),
+        (Takes::DurationOrOff { .. }, Raw::Text(text)) if text.trim() == OFF => {
+            Ok(Value::Text(OFF.to_owned()))
+        }
+        (Takes::Duration { min, max } | Takes::DurationOrOff { min, max }, Raw::Text(text)) => {
+            duration(text, min, max)
+        }
         (Takes::Switch, Raw::Bool(on)) => Ok(Value::Switch(*on)),
         (
             Takes::Choice {

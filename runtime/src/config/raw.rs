@@ -94,6 +94,7 @@ pub(crate) fn parse_line(text: &str, takes: &Takes) -> Raw {
             integer(text.trim(), 10).unwrap_or_else(as_text)
         }
         Takes::Duration { .. }
+        | Takes::DurationOrOff { .. }
         | Takes::Size { .. }
         | Takes::Choice { .. }
         | Takes::Path

@@ -18,6 +18,9 @@ const SIZE_UNITS: [(&str, u64); 9] = [
     ("B", 1),
 ];
 
+/// What stands for no duration, where none is one.
+pub(crate) const OFF: &str = "off";
+
 /// Why a text isn't a size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SizeError {
@@ -86,6 +89,36 @@ pub(crate) mod duration_as_text {
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         let text = String::deserialize(from)?;
         humantime::parse_duration(&text).map_err(D::Error::custom)
+    }
+
+    /// The same for durations that may be `off`.
+    pub(crate) mod or_off {
+        use serde::{Deserialize, Deserializer, Serializer, de::Error};
+        use std::time::Duration;
+
+        use super::super::OFF;
+
+        pub(crate) fn serialize<S: Serializer>(
+            duration: &Option<Duration>,
+            to: S,
+        ) -> Result<S::Ok, S::Error> {
+            match duration {
+                Some(duration) => super::serialize(duration, to),
+                None => to.serialize_str(OFF),
+            }
+        }
+
+        pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+            from: D,
+        ) -> Result<Option<Duration>, D::Error> {
+            let text = String::deserialize(from)?;
+            if text == OFF {
+                return Ok(None);
+            }
+            humantime::parse_duration(&text)
+                .map(Some)
+                .map_err(D::Error::custom)
+        }
     }
 
     /// The same for durations that may be unset.

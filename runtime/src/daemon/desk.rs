@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use weir_bus::SourceCounts;
 use weir_bus::pubsub::BusStatistics;
 use weir_bus::socket::{BrokerStatus, Responder as _};
-use weir_sources::SourceHealth;
+use weir_sources::{ScheduleStatus, SourceHealth, SourceState, SourceStatus, TableStatus};
 
 use super::health::HealthWatch;
 use super::reload::{Reloader, no_slot};
@@ -110,6 +110,12 @@ struct SourceLine {
     in_flight: u64,
     #[serde(flatten)]
     counts: SourceCounts,
+    /// What the supervisor knows of it; none of what comes over the socket.
+    state: Option<SourceState>,
+    /// When it looks; none of a source that doesn't look at intervals.
+    schedule: Option<ScheduleStatus>,
+    /// What is kept of its last look; the same.
+    table: Option<TableStatus>,
 }
 
 /// A slot with what its thread doesn't know of its guest.
@@ -135,6 +141,19 @@ impl SourceLine {
             health: health.to_string(),
             in_flight: counts.in_flight(),
             counts,
+            state: None,
+            schedule: None,
+            table: None,
+        }
+    }
+
+    fn of(status: SourceStatus, tables: &[TableStatus]) -> Self {
+        let table = tables.iter().find(|table| table.source == status.name);
+        Self {
+            state: Some(status.state),
+            schedule: status.schedule,
+            table: table.cloned(),
+            ..Self::new(status.name, &status.health, status.counts)
         }
     }
 }
@@ -269,10 +288,11 @@ impl Desk<'_> {
 
     fn status<'a>(&self, config: &'a Config, reloader: &Reloader) -> Status<'a> {
         let status = self.pipeline.status();
+        let tables = self.pipeline.tables();
         let mut sources: Vec<SourceLine> = status
             .sources
             .into_iter()
-            .map(|source| SourceLine::new(source.name, &source.health, source.counts))
+            .map(|source| SourceLine::of(source, &tables))
             .collect();
         if let Some(counts) = self.pipeline.socket_counts() {
             let name = SOCKET_SOURCE.to_owned();

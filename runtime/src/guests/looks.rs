@@ -5,29 +5,48 @@
 //! offers what it asks for.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
+use weir_bus::Kind;
 use weir_bus::Timestamp;
 use weir_bus::batch::Batch;
 use weir_sources::triggerable::{BINARY_HASH_NAME, PROCESS_DETAILS_NAME, SHA256_KEY};
-use weir_sources::{About, Answer, ProcessTable, Triggerable};
+use weir_sources::{About, Answer, ProcessTable, SourceTables, Triggerable};
 
 use crate::sandbox::{Inspect, Looked};
 
 /// The sources that answer when asked, by name.
 pub(crate) type Triggerables = BTreeMap<String, Arc<dyn Triggerable>>;
 
+/// What is known of processes is good for so long, before a source looks once more for one that isn't known: the
+/// interval at which sources look where nothing else is said.
+const TABLE_TTL: Duration = Duration::from_secs(1);
+/// A guest waits for such a look at most so long; what isn't there by then is unknown.
+const LOOK_WAIT_MAX: Duration = Duration::from_millis(250);
+
 /// Where the questions of one slot's guests are answered.
 pub(crate) struct Looks {
     processes: Arc<ProcessTable>,
     sources: Arc<Triggerables>,
+    /// The tables of the sources, once there are any.
+    tables: Arc<OnceLock<Arc<SourceTables>>>,
 }
 
 impl Looks {
-    pub(crate) const fn new(processes: Arc<ProcessTable>, sources: Arc<Triggerables>) -> Self {
-        Self { processes, sources }
+    pub(crate) fn new(processes: Arc<ProcessTable>, sources: Arc<Triggerables>) -> Self {
+        Self {
+            processes,
+            sources,
+            tables: Arc::default(),
+        }
+    }
+
+    /// The same, which has sources look once more for a process that isn't known.
+    pub(crate) fn reading(mut self, tables: Arc<OnceLock<Arc<SourceTables>>>) -> Self {
+        self.tables = tables;
+        self
     }
 
     /// Asks the first source that offers the analysis, and takes from its answer what is wanted.
@@ -61,7 +80,13 @@ impl Looks {
 
 impl Inspect for Looks {
     fn process(&self, pid: u32, start_time_ns: i64) -> Option<(Batch, usize)> {
-        self.processes.find(pid, Timestamp(start_time_ns))
+        let find = || self.processes.find(pid, Timestamp(start_time_ns));
+        find().or_else(|| {
+            // One look for all who ask meanwhile, and none where the last is new enough.
+            let tables = self.tables.get()?;
+            let has_looked = tables.read_blocking(Kind::Process, TABLE_TTL, LOOK_WAIT_MAX);
+            has_looked.then(find).flatten()
+        })
     }
 
     fn details(

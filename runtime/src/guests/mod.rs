@@ -5,10 +5,10 @@ mod beginning;
 mod looks;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use weir_sources::ProcessTable;
+use weir_sources::{ProcessTable, SourceTables};
 
 use crate::config::{
     Config, Provenance, SlotSettings, SupervisionSettings, SwapSettings, TrustSettings,
@@ -89,6 +89,8 @@ fn by_key(message: &str, provenance: &Provenance) -> Option<String> {
 pub struct Guests {
     sandbox: Sandbox,
     processes: Arc<ProcessTable>,
+    /// Where processes are looked for that aren't there, once sources run.
+    tables: Arc<OnceLock<Arc<SourceTables>>>,
     /// The sources that answer when asked: those of the config that a pipeline was begun with.
     triggerables: Mutex<Arc<Triggerables>>,
     keepsakes: Mutex<BTreeMap<String, Keepsake>>,
@@ -106,6 +108,7 @@ impl Guests {
         Self {
             sandbox,
             processes: Arc::new(ProcessTable::default()),
+            tables: Arc::default(),
             triggerables: Mutex::default(),
             keepsakes: Mutex::default(),
             signers: Mutex::default(),
@@ -139,6 +142,12 @@ impl Guests {
     #[must_use]
     pub fn processes(&self) -> Arc<ProcessTable> {
         Arc::clone(&self.processes)
+    }
+
+    /// Has sources look once more for processes that guests ask for and that aren't in a table new enough. The first
+    /// pipeline's sources are the ones.
+    pub(crate) fn read_tables(&self, tables: &Arc<SourceTables>) {
+        drop(self.tables.set(Arc::clone(tables)));
     }
 
     /// The sources of the config that answer when asked, made anew: guests that are prepared from now on
@@ -267,10 +276,10 @@ impl Guests {
             limits: settings.limits.clone(),
             #[cfg(feature = "limits-off")]
             limits_off: self.limits_off_of(slot),
-            inspect: Some(Arc::new(Looks::new(
-                Arc::clone(&self.processes),
-                self.triggerables(),
-            ))),
+            inspect: Some(Arc::new(
+                Looks::new(Arc::clone(&self.processes), self.triggerables())
+                    .reading(Arc::clone(&self.tables)),
+            )),
             keepsake: self.keepsake(slot),
         }
     }

@@ -337,6 +337,7 @@ impl Shared {
                 policy: held.queue.policy(),
                 limits: held.queue.limits(),
                 standing: held.queue.standing(),
+                every: held.options.every_asked(),
                 counts: held.queue.counts(),
             })
             .collect();

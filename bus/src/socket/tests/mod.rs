@@ -5,6 +5,7 @@ mod clients;
 mod rights;
 mod serving;
 mod strangers;
+mod tables;
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;

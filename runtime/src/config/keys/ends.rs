@@ -2,6 +2,7 @@
 
 use super::{Fallback, GIB, Item, KIB, Key, Takes, TextRule};
 use std::time::Duration;
+use weir_sources::schedule::COST_SHARE_MIN;
 use weir_sources::triggerable::{ANSWER_TIME_CEILING, FILE_BYTES_CEILING};
 
 /// The kinds of sources that answer requests.
@@ -28,12 +29,22 @@ pub(super) const SOURCES: &[Key] = &[
     ),
     Key::new(
         "sources.<name>.interval",
-        Takes::Duration {
+        Takes::DurationOrOff {
             min: Duration::from_millis(10),
             max: Duration::from_hours(1),
         },
         Fallback::Value("\"1s\""),
-        "How often the source looks.",
+        "How often the source looks by itself. Who asks for its tables more often has it look more often; \"off\": it looks only while somebody asks.",
+    )
+    .only_for(&["process"]),
+    Key::new(
+        "sources.<name>.cost_share",
+        Takes::Float {
+            min: COST_SHARE_MIN,
+            max: 1.0,
+        },
+        Fallback::Value("0.01"),
+        "The share of a core that the source's looks may cost; what costs more looks more seldom, whoever asks, and says so.",
     )
     .only_for(&["process"]),
     Key::new(

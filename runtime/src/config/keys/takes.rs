@@ -35,6 +35,13 @@ pub enum Takes {
         /// The longest.
         max: Duration,
     },
+    /// The same, or `"off"`.
+    DurationOrOff {
+        /// The shortest.
+        min: Duration,
+        /// The longest.
+        max: Duration,
+    },
     /// A number of bytes, written like `"16MiB"` or as an integer.
     Size {
         /// The fewest bytes.
@@ -157,6 +164,16 @@ impl fmt::Display for Takes {
                 duration_text(*max),
                 duration_text(*min)
             ),
+            Self::DurationOrOff { min, max } => {
+                write!(
+                    f,
+                    "{}, or \"off\"",
+                    Self::Duration {
+                        min: *min,
+                        max: *max
+                    }
+                )
+            }
             Self::Size { min, max } => write!(
                 f,
                 "a size in {}..={}, such as \"{}\", or an integer of bytes",

@@ -80,7 +80,7 @@ fn wrong_type(takes: &Takes) -> (&'static str, Option<&'static str>) {
     match takes {
         Takes::Integer { .. } => ("\"many\"", Some("many")),
         Takes::Float { .. } => ("\"much\"", Some("much")),
-        Takes::Duration { .. } => ("20", Some("20")),
+        Takes::Duration { .. } | Takes::DurationOrOff { .. } => ("20", Some("20")),
         Takes::Size { .. } => ("true", Some("true")),
         Takes::Switch => ("\"yes\"", Some("yes")),
         Takes::Choice { .. } => ("7", Some("7")),
@@ -116,7 +116,7 @@ fn edges(takes: &Takes) -> Option<[String; 4]> {
             format!("{min:?}"),
             format!("{max:?}"),
         ],
-        Takes::Duration { min, max } => [
+        Takes::Duration { min, max } | Takes::DurationOrOff { min, max } => [
             min.checked_sub(nanosecond)
                 .map_or_else(|| "\"-1ns\"".to_owned(), text),
             text(max + nanosecond),

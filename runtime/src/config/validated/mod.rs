@@ -289,9 +289,11 @@ pub enum LogFormat {
 pub enum SourceSettings {
     /// The processes of this machine.
     Process {
-        /// How often it looks.
-        #[serde(with = "duration_as_text")]
-        interval: Duration,
+        /// How often it looks; none: only while somebody asks.
+        #[serde(with = "duration_as_text::or_off")]
+        interval: Option<Duration>,
+        /// The share of a core that it may cost.
+        cost_share: f64,
         /// Whether rows have digests of executables.
         hashes: bool,
     },

@@ -101,7 +101,7 @@ fn try_subscribe(connection: &Connection, asked: &Subscribe) -> Result<Stream, R
     }
     let count = narrowed.len();
     let name = connection.shared.name.get().map_or("", String::as_str);
-    let options = SubscriptionOptions::new(format!("{name}/{}", asked.name))
+    let mut options = SubscriptionOptions::new(format!("{name}/{}", asked.name))
         .patterns(narrowed)
         .policy(policy(connection, asked.policy)?)
         .limits(limits(connection, asked))
@@ -109,6 +109,9 @@ fn try_subscribe(connection: &Connection, asked: &Subscribe) -> Result<Stream, R
         .own_events(asked.own_events)
         .correlation(correlation(asked))
         .filter(filter(asked)?);
+    if asked.every_ms.0 > 0 {
+        options = options.every(Duration::from_millis(asked.every_ms.0.into()));
+    }
     let subscriber = connection
         .house
         .bus
