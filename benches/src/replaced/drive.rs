@@ -135,6 +135,7 @@ pub(super) fn drive<B: Bus>(errand: &Errand) -> anyhow::Result<Outcome> {
             .fold(0, |digest, tally| digest.wrapping_add(tally.digest)),
         time_ns: spent.time_ns,
         cost,
+        memory_of_broker: None,
         latencies_us: errand.pace.map(|_| latencies_us(&tallies)),
     })
 }

@@ -89,6 +89,8 @@ struct Outcome {
     digest: u64,
     time_ns: u64,
     cost: Cost,
+    /// Bytes that the broker's process alone grew, where there is one.
+    memory_of_broker: Option<u64>,
     /// p50 and p99 in microseconds, where events came at a pace.
     latencies_us: Option<[f64; 2]>,
 }
@@ -145,9 +147,13 @@ impl Way {
         }
     }
 
-    /// What ready events take is in memory before anything is measured.
     fn has(self, what: What) -> bool {
-        self != Self::Ready || matches!(what, What::Throughput | What::Cpu)
+        match what {
+            What::Throughput | What::Cpu => true,
+            // What ready events take is in memory before anything is measured.
+            What::LatencyP50 | What::LatencyP99 | What::Memory => self != Self::Ready,
+            What::MemoryOfBroker => self == Self::Socket,
+        }
     }
 
     const fn pace(self) -> Pace {
@@ -183,15 +189,18 @@ enum What {
     LatencyP50,
     LatencyP99,
     Memory,
+    /// Beside all of the peer's.
+    MemoryOfBroker,
     Cpu,
 }
 
 impl What {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Throughput,
         Self::LatencyP50,
         Self::LatencyP99,
         Self::Memory,
+        Self::MemoryOfBroker,
         Self::Cpu,
     ];
 
@@ -201,6 +210,7 @@ impl What {
             Self::LatencyP50 => "latency-p50",
             Self::LatencyP99 => "latency-p99",
             Self::Memory => "memory",
+            Self::MemoryOfBroker => "memory-broker",
             Self::Cpu => "cpu",
         }
     }
@@ -209,7 +219,7 @@ impl What {
         match self {
             Self::Throughput => ("events/s", Better::Higher),
             Self::LatencyP50 | Self::LatencyP99 => ("us", Better::Lower),
-            Self::Memory => ("MB", Better::Lower),
+            Self::Memory | Self::MemoryOfBroker => ("MB", Better::Lower),
             Self::Cpu => ("ns/event", Better::Lower),
         }
     }
@@ -218,7 +228,7 @@ impl What {
         match (self, way) {
             (Self::Throughput, _) => Some(">= 0.8"),
             (Self::Memory, _) => Some("<= 1.5"),
-            (_, Way::Socket) => None,
+            (_, Way::Socket) | (Self::MemoryOfBroker, _) => None,
             (Self::LatencyP50 | Self::LatencyP99, _) => Some("<= 2"),
             (Self::Cpu, _) => Some("<= 1.2"),
         }
@@ -325,6 +335,7 @@ fn over_socket(subscribers: usize, events: u64, pace: Option<Pace>) -> anyhow::R
         digest: carried.digest,
         time_ns: carried.time_ns,
         cost: carried.cost,
+        memory_of_broker: Some(carried.memory_of_broker),
         latencies_us: carried.latencies_us,
     })
 }
@@ -336,6 +347,9 @@ fn value(outcome: &Outcome, what: What) -> anyhow::Result<f64> {
         What::Throughput => events * 1e9 / figure(outcome.time_ns),
         What::Cpu => figure(outcome.cost.cpu_ns) / events,
         What::Memory => figure(outcome.cost.memory) / 1e6,
+        What::MemoryOfBroker => {
+            figure(outcome.memory_of_broker.unwrap_or(outcome.cost.memory)) / 1e6
+        }
         What::LatencyP50 => latencies()?[0],
         What::LatencyP99 => latencies()?[1],
     })

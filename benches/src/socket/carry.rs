@@ -11,6 +11,8 @@ use crate::cost::{Cost, Meter};
 use crate::measure::quantile;
 use crate::pace::Pace;
 
+/// Credits of a subscriber: 4,096 rows are under way at most, 16 frames of 256.
+const CREDITS: usize = 4;
 /// The part of a subscriber's latencies that isn't counted: caches and processes are cold.
 const SKIPPED_PART: u64 = 10;
 
@@ -24,6 +26,8 @@ pub(crate) struct Carried {
     pub(crate) time_ns: u64,
     /// Of the broker and all clients.
     pub(crate) cost: Cost,
+    /// Bytes of that which are the broker's.
+    pub(crate) memory_of_broker: u64,
     /// p50 and p99 in microseconds, where rows came at a pace.
     pub(crate) latencies_us: Option<[f64; 2]>,
 }
@@ -56,11 +60,13 @@ pub(crate) fn carry(
             messages: rows,
             core: None,
             wanted,
+            credits: CREDITS,
             pace,
             limit: None,
         },
     )?;
     let mut cost = meter.read()?;
+    let memory_of_broker = cost.memory;
     cost += ran.cost();
     let skipped = rows / topics / rows_a_frame / SKIPPED_PART;
     let latencies = ran.frame_latencies_us(usize::try_from(skipped)?);
@@ -69,6 +75,7 @@ pub(crate) fn carry(
         digest: ran.digest(),
         time_ns: ran.time_ns(),
         cost,
+        memory_of_broker,
         latencies_us: pace.map(|_| [0.5, 0.99].map(|share| quantile(&latencies, share))),
     })
 }

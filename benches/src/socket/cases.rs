@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use super::broker::{self, Broker};
 use super::errand::{Load, Wanted};
 use super::process::{Core, two_cores};
-use super::run::{Plan, Ran, run};
+use super::run::{CREDITS, Plan, Ran, run};
 use super::side::System;
 use super::stalled;
 use crate::measure::{Effort, quantile};
@@ -184,6 +184,7 @@ fn throughput_cases(effort: Effort, of: &Throughput) -> anyhow::Result<Vec<Case>
         messages: effort.of(of.messages) as u64,
         core: None,
         wanted: Wanted::Span,
+        credits: CREDITS,
         pace: None,
         limit: None,
     };
@@ -209,6 +210,7 @@ fn process_rows(effort: Effort, of: &ProcessRows) -> anyhow::Result<Case> {
         messages: effort.of(of.rows) as u64,
         core: None,
         wanted: Wanted::Span,
+        credits: CREDITS,
         pace: None,
         limit: None,
     };
@@ -232,6 +234,7 @@ fn latency_cases(effort: Effort, case: &str, cores: Cores) -> anyhow::Result<Vec
         messages: (effort.of(LATENCY_MESSAGES) + LATENCY_SKIPPED) as u64,
         core: Some(first),
         wanted: Wanted::Moments,
+        credits: CREDITS,
         pace: None,
         limit: None,
     };

@@ -24,7 +24,7 @@ const WRITE_BYTES: usize = 64 << 10;
 const MESSAGES_A_CREDIT: u64 = 1_024;
 /// Credits of a subscriber at the beginning: 32,768 messages, which is under 10 MB, far below what
 /// any broker takes for slow, and more than any of them needs to be busy.
-const CREDITS: usize = 32;
+pub(super) const CREDITS: usize = 32;
 
 /// How many clients, how many messages, what for.
 #[derive(Clone, Copy)]
@@ -36,6 +36,8 @@ pub(super) struct Plan {
     pub(super) messages: u64,
     pub(super) core: Option<Core>,
     pub(super) wanted: Wanted,
+    /// Of each subscriber at the beginning; a run that sends one message at a time has one.
+    pub(super) credits: usize,
     /// When the publishers send; none: as fast as they can, or when what they sent has arrived.
     pub(super) pace: Option<Pace>,
     /// How long it may take; none: until all rows have arrived.
@@ -170,7 +172,7 @@ pub(super) fn run(broker: &Broker, plan: Plan) -> anyhow::Result<Ran> {
     let (messages_a_credit, credits) = if plan.is_alternating() {
         (1, 1)
     } else {
-        (MESSAGES_A_CREDIT, CREDITS)
+        (MESSAGES_A_CREDIT, plan.credits)
     };
     let paths: Vec<_> = (0..plan.subscribers)
         .map(|number| folder.path().join(format!("credits-{number}")))

@@ -25,7 +25,7 @@ use super::broker::Broker;
 use super::client::messages_a_buffer;
 use super::errand::{Load, Wanted};
 use super::process::{Core, two_cores};
-use super::run::{Plan, Ran, run};
+use super::run::{CREDITS, Plan, Ran, run};
 use super::side::System;
 use super::weir::Weir;
 use crate::cost::Memory;
@@ -300,6 +300,7 @@ impl Scene {
             messages: 0,
             core: self.core,
             wanted: Wanted::Span,
+            credits: CREDITS,
             pace: None,
             limit: Some(RUN_LIMIT),
         }
