@@ -5,6 +5,8 @@
 //! publisher wait when that is full. The bus looks topics up, filters, numbers and counts on the
 //! way, which a channel doesn't; its statistics are read afterwards and must be exact.
 //!
+//! What it carries beside the bus that it replaces is [`replaced`]'s.
+//!
 //! The unit is rows that arrived, summed over the subscribers, a second.
 
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use weir_bus::pubsub::{
 use weir_bus::{Batch, CollectionEvent, Kind, TopicPattern, topic};
 
 use crate::measure::{Effort, figure};
+use crate::replaced;
 use crate::report::{Better, Case};
 use crate::rows;
 
@@ -38,9 +41,10 @@ pub(crate) fn run(effort: Effort) -> anyhow::Result<Vec<Case>> {
     let wanted = CASES
         .into_iter()
         .filter(|(subscribers, rows)| effort.wants(&name(*subscribers, *rows)));
-    wanted
-        .map(|(subscribers, rows)| case(effort, subscribers, rows))
-        .collect()
+    let cases = wanted.map(|(subscribers, rows)| case(effort, subscribers, rows));
+    let mut cases = cases.collect::<anyhow::Result<Vec<_>>>()?;
+    cases.extend(replaced::cases(effort)?);
+    Ok(cases)
 }
 
 fn name(subscribers: usize, rows: u64) -> String {

@@ -7,12 +7,15 @@
 //! the same result, and a peer that is missing is an error, never a missing line.
 
 mod bus;
+mod cost;
 mod crossing;
 mod end_to_end;
 mod guests;
 mod isolation;
 mod live;
 mod measure;
+mod pace;
+mod replaced;
 mod report;
 mod rows;
 mod socket;
@@ -32,7 +35,7 @@ use report::{Case, Layout};
 enum Suite {
     /// A call into the sandbox, beside a native loop and a list of records.
     Crossing,
-    /// The bus in process, beside a crossbeam channel.
+    /// The bus, beside a crossbeam channel, and beside the bus that it replaces.
     Bus,
     /// From a source's rows to a sink, ten rules on the way.
     EndToEnd,
@@ -95,7 +98,9 @@ fn main() -> ExitCode {
     if verb == "compile-guest" {
         return weir::sandbox::compile_child_main();
     }
-    let hidden = socket::hidden_verb(&verb, &arguments.next().unwrap_or_default());
+    let argument = arguments.next().unwrap_or_default();
+    let hidden =
+        socket::hidden_verb(&verb, &argument).or_else(|| replaced::hidden_verb(&verb, &argument));
     match hidden.unwrap_or_else(|| run(Arguments::parse())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -59,13 +59,18 @@ impl CpuWatch {
     }
 }
 
-/// What a CPU clock shows.
+/// What a clock shows.
 pub(crate) fn cpu_time(clock: ClockId) -> Duration {
     let time = clock_gettime(clock);
     Duration::new(
         u64::try_from(time.tv_sec).unwrap_or(0),
         u32::try_from(time.tv_nsec).unwrap_or(0),
     )
+}
+
+/// What the kernel's monotonic clock shows, which all processes of a machine share.
+pub(crate) fn now_ns() -> u64 {
+    u64::try_from(cpu_time(ClockId::Monotonic).as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The middle one; the mean of the two middle ones where there are as many on both sides.

@@ -109,14 +109,14 @@ pub(crate) fn print(layout: Layout, suite: &str, cases: &[Case]) -> anyhow::Resu
         Layout::Table => {
             writeln!(
                 out,
-                "{suite:<21} {:>14} {:<9}  {:<16} {:>14} {:>8}  better",
+                "{suite:<33} {:>14} {:<9}  {:<16} {:>14} {:>8}  better",
                 "ours", "unit", "peer", "peer's", "ratio"
             )?;
             for case in cases {
                 let or_dash = |value: Option<f64>| value.map_or("-".to_owned(), number);
                 writeln!(
                     out,
-                    "  {:<19} {:>14} {:<9}  {:<16} {:>14} {:>8}  {}{}",
+                    "  {:<31} {:>14} {:<9}  {:<16} {:>14} {:>8}  {}{}",
                     case.case,
                     number(case.ours),
                     case.unit,

@@ -4,12 +4,15 @@
 //! the same name, path or arguments.
 
 use weir_bus::Timestamp;
-use weir_bus::event::ProcessEvent;
+use weir_bus::event::{ProcessColumns, ProcessEvent};
 
 /// What one row in [`MARKED_EVERY`] has in its name; nothing else has.
 pub(crate) const MARK: &str = "canary";
 /// What one row in [`ODD_EVERY`] has at the front of its path; nothing else has.
 pub(crate) const ODD_FOLDER: &str = "/tmp/";
+
+/// What processes do, where rows of several topics are mixed: the last token of each topic.
+pub(crate) const LEAVES: [&str; 2] = ["observed", "started"];
 
 const MARKED_EVERY: u64 = 100;
 const ODD_EVERY: u64 = 25;
@@ -129,4 +132,23 @@ pub(crate) fn rows(from: u64, count: u64) -> Vec<ProcessEvent> {
             row
         })
         .collect()
+}
+
+/// What a subscriber reads of a row: numbers as they are, texts by their bytes.
+pub(crate) fn digest(row: &ProcessEvent) -> u64 {
+    let texts = row.name.len() + row.executable.as_ref().map_or(0, String::len);
+    let list: usize = row.command_line.iter().map(String::len).sum();
+    u64::from(row.pid) + row.memory_bytes.unwrap_or(0) + (texts + list) as u64
+}
+
+/// The same of all rows of a batch, read from its columns.
+pub(crate) fn digest_of(columns: &ProcessColumns<'_>) -> u64 {
+    let mut digest = 0_u64;
+    for row in (0..columns.sequence.len()).filter_map(|row| columns.row(row)) {
+        let texts = row.name().len() + row.executable().map_or(0, str::len);
+        let list: usize = row.command_line().iter().map(str::len).sum();
+        let numbers = u64::from(row.pid()) + row.memory_bytes().unwrap_or(0);
+        digest = digest.wrapping_add(numbers + (texts + list) as u64);
+    }
+    digest
 }

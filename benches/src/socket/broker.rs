@@ -22,17 +22,23 @@ const LAST_WORDS_BYTES: usize = 2_000;
 pub(super) struct Broker {
     pub(super) system: System,
     pub(super) address: Address,
-    _process: Option<Process>,
+    process: Option<Process>,
 }
 
 impl Broker {
+    /// The process of the broker.
+    pub(super) fn process(&self) -> anyhow::Result<u32> {
+        let process = self.process.as_ref();
+        Ok(process.context("there is no broker")?.0.id())
+    }
+
     /// Starts a system's broker with its files in `folder`, on that core or on any.
     pub(super) fn start(system: System, folder: &Path, core: Option<Core>) -> anyhow::Result<Self> {
         let Some((program, address)) = program(system, folder)? else {
             return Ok(Self {
                 system,
                 address: Address::Path(folder.join("raw.sock")),
-                _process: None,
+                process: None,
             });
         };
         let log = folder.join(format!("{}.log", system.name()));
@@ -51,7 +57,7 @@ impl Broker {
         Ok(Self {
             system,
             address,
-            _process: Some(process),
+            process: Some(process),
         })
     }
 }

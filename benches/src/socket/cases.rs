@@ -6,8 +6,9 @@ use tempfile::TempDir;
 use super::broker::{self, Broker};
 use super::errand::{Load, Wanted};
 use super::process::{Core, two_cores};
-use super::run::{Plan, Ran, run};
+use super::run::{CREDITS, Plan, Ran, run};
 use super::side::System;
+use super::stalled;
 use crate::measure::{Effort, quantile};
 use crate::report::{Better, Case};
 
@@ -114,6 +115,7 @@ pub(super) fn all(effort: Effort) -> anyhow::Result<Vec<Case>> {
         let of = latency_cases(effort, case, cores);
         cases.extend(of.with_context(|| format!("case {case}"))?);
     }
+    cases.extend(stalled::cases(effort)?);
     Ok(cases)
 }
 
@@ -182,6 +184,9 @@ fn throughput_cases(effort: Effort, of: &Throughput) -> anyhow::Result<Vec<Case>
         messages: effort.of(of.messages) as u64,
         core: None,
         wanted: Wanted::Span,
+        credits: CREDITS,
+        pace: None,
+        limit: None,
     };
     contest.prove(plan)?;
     let turns = contest.turns(effort, plan, |ran| Ok(ran.rows_a_second()))?;
@@ -200,10 +205,14 @@ fn process_rows(effort: Effort, of: &ProcessRows) -> anyhow::Result<Case> {
         subscribers: 1,
         load: Load::ProcessRows {
             rows_a_frame: of.rows_a_frame,
+            topics: 1,
         },
         messages: effort.of(of.rows) as u64,
         core: None,
         wanted: Wanted::Span,
+        credits: CREDITS,
+        pace: None,
+        limit: None,
     };
     contest.prove(plan)?;
     let turns = contest.turns(effort, plan, |ran| Ok(ran.rows_a_second()))?;
@@ -225,6 +234,9 @@ fn latency_cases(effort: Effort, case: &str, cores: Cores) -> anyhow::Result<Vec
         messages: (effort.of(LATENCY_MESSAGES) + LATENCY_SKIPPED) as u64,
         core: Some(first),
         wanted: Wanted::Moments,
+        credits: CREDITS,
+        pace: None,
+        limit: None,
     };
     contest.prove(plan)?;
     let turns = contest.turns(effort, plan, |ran| {

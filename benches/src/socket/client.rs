@@ -23,23 +23,27 @@ use super::raw::Raw;
 use super::redis::Redis;
 use super::side::{Role, Side, System};
 use super::weir::Weir;
+use crate::cost::Meter;
+use crate::pace::Pacer;
 
 /// How long a subscriber listens for messages that nobody sent, when the proof is wanted.
 const SURPLUS_PATIENCE: Duration = Duration::from_millis(100);
 
 /// Does the errand that the argument says.
 pub(super) fn run(argument: &OsStr) -> anyhow::Result<()> {
+    let mut meter = Meter::own()?;
     let errand: Errand = serde_json::from_slice(argument.as_encoded_bytes())?;
     settle(errand.core)?;
     let worked = match (errand.load, errand.system) {
-        (Load::ProcessRows { rows_a_frame }, _) => process_rows(&errand, rows_a_frame),
+        (Load::ProcessRows { .. }, _) => process_rows::work(&errand, &mut meter),
         (Load::Prebuilt, System::Weir) => by::<Weir>(&errand),
         (Load::Prebuilt, System::Nats) => by::<Nats>(&errand),
         (Load::Prebuilt, System::Redis) => by::<Redis>(&errand),
         (Load::Prebuilt, System::Raw) => by::<Raw>(&errand),
     };
     // The connection stays until everybody is done: some systems drop what a leaver sent last.
-    let (done, _line) = worked.with_context(|| errand.system.name())?;
+    let (mut done, _line) = worked.with_context(|| errand.system.name())?;
+    done.cost = meter.read()?;
     say(&serde_json::to_string(&done)?)?;
     let mut rest = String::new();
     while std::io::stdin().lock().read_line(&mut rest)? > 0 {}
@@ -56,19 +60,13 @@ fn by<S: Side>(errand: &Errand) -> anyhow::Result<(Done, Line)> {
             let prebuilt = Prebuilt::of::<S>(*publisher, *write_bytes)?;
             publish::<S>(errand, &prebuilt, credits)
         }
-        Task::Subscribe { credits } => subscribe::<S>(errand, credits),
+        Task::Subscribe { credits, .. } => subscribe::<S>(errand, credits),
     }
 }
 
-fn process_rows(errand: &Errand, rows_a_frame: u64) -> anyhow::Result<(Done, Line)> {
-    match &errand.task {
-        Task::Publish {
-            write_bytes,
-            credits,
-            ..
-        } => process_rows::publish(errand, rows_a_frame, *write_bytes, credits),
-        Task::Subscribe { credits } => process_rows::subscribe(errand, credits),
-    }
+/// How many messages a publisher has ready, of which it writes one behind the other, and then again.
+pub(super) fn messages_a_buffer<S: Side>(write_bytes: usize) -> anyhow::Result<u64> {
+    Ok(Prebuilt::of::<S>(0, write_bytes)?.ends.len() as u64)
 }
 
 /// Says that this client could begin.
@@ -137,12 +135,14 @@ fn publish<S: Side>(
         started_ns: now_ns(),
         ..Done::default()
     };
+    let mut pacer = errand.pace.map(|pace| Pacer::start(pace.interval));
     while done.rows < errand.messages {
         let (messages, bytes) = prebuilt.first(errand.messages - done.rows);
         granted.take(messages)?;
         line.attend(&mut side)?;
+        let began = pacer.as_mut().map(Pacer::turn);
         if errand.wanted == Wanted::Moments {
-            done.moments_ns.push(now_ns());
+            done.moments_ns.push(began.unwrap_or_else(now_ns));
         }
         line.say(bytes)?;
         done.rows += messages;
@@ -160,7 +160,12 @@ fn subscribe<S: Side>(errand: &Errand, credits: &Path) -> anyhow::Result<(Done, 
 
     let mut done = Done::default();
     let mut seen = Seen::default();
+    let limit = Limit::start(errand.limit);
     while done.rows < errand.messages {
+        if !limit.waits_for(&mut line)? {
+            done.ended_ns = now_ns();
+            return Ok((done, line));
+        }
         let told = match errand.wanted {
             Wanted::Proof => line.hear(&mut side, |payload, _| seen.note(payload)),
             Wanted::Span => line.hear(&mut side, |_, _| Ok(())),
@@ -188,6 +193,35 @@ fn subscribe<S: Side>(errand: &Errand, credits: &Path) -> anyhow::Result<(Done, 
         errand.messages
     );
     Ok((done, line))
+}
+
+/// When a subscriber gives up.
+struct Limit {
+    until_ns: Option<u64>,
+}
+
+impl Limit {
+    fn start(limit: Option<Duration>) -> Self {
+        let until = |limit: Duration| now_ns().saturating_add(nanoseconds(limit));
+        Self {
+            until_ns: limit.map(until),
+        }
+    }
+
+    /// Waits until there is something to read; `false` if that took too long.
+    fn waits_for(&self, line: &mut Line) -> anyhow::Result<bool> {
+        let Some(until) = self.until_ns else {
+            return Ok(true);
+        };
+        match until.checked_sub(now_ns()) {
+            None => Ok(false),
+            Some(left) => line.is_told_within(Duration::from_nanos(left)),
+        }
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Which place of each publisher's buffer came last.

@@ -1,11 +1,16 @@
 //! What a client is told when it is started, and what it says when it is done.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::process::Core;
 use super::side::{Address, System};
+
+use crate::cost::Cost;
+pub(super) use crate::measure::now_ns;
+use crate::pace::Pace;
 
 /// What is said to publishers when all clients are ready.
 pub(super) const GO: &str = "go";
@@ -26,6 +31,10 @@ pub(super) struct Errand {
     pub(super) messages_a_credit: u64,
     /// What is wanted besides the count.
     pub(super) wanted: Wanted,
+    /// When a publisher sends; none: as fast as it can.
+    pub(super) pace: Option<Pace>,
+    /// How long a subscriber takes part at most; none: until it has all.
+    pub(super) limit: Option<Duration>,
 }
 
 /// What is sent.
@@ -34,7 +43,8 @@ pub(super) enum Load {
     /// Messages of 200 bytes that are ready before the run.
     Prebuilt,
     /// Rows of processes, built and encoded in the run.
-    ProcessRows { rows_a_frame: u64 },
+    /// Frame by frame they go to so many topics in turn; each subscriber wants one of them.
+    ProcessRows { rows_a_frame: u64, topics: u64 },
 }
 
 /// Which end of the way.
@@ -49,6 +59,8 @@ pub(super) enum Task {
         credits: Vec<PathBuf>,
     },
     Subscribe {
+        /// Which of the subscribers, from 0.
+        subscriber: u64,
         /// The subscriber's own pipe.
         credits: PathBuf,
     },
@@ -61,7 +73,8 @@ pub(super) enum Wanted {
     Proof,
     /// How long all of it took.
     Span,
-    /// When each message was written, and when it was there.
+    /// When each message was written, and when it was there. Of rows that are built in the run: how
+    /// long each frame took from the begin of its turn until it was decoded.
     Moments,
 }
 
@@ -72,17 +85,13 @@ pub(super) struct Done {
     pub(super) rows: u64,
     pub(super) started_ns: u64,
     pub(super) ended_ns: u64,
-    /// Of what stood in the rows, where they are built in the run; else 0.
+    /// Of what a subscriber read of the rows, where they are built in the run; else 0.
     pub(super) digest: u64,
+    /// Of what a publisher built, topic by topic.
+    pub(super) digests: Vec<u64>,
     /// Of each message, if they were wanted.
     pub(super) moments_ns: Vec<u64>,
+    /// What the process cost: memory since its start; CPU time since then, too, or since it was ready
+    /// where rows are built in the run.
+    pub(super) cost: Cost,
 }
-
-/// What that clock shows.
-pub(super) fn now_ns() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    seconds * NS_A_SECOND + u64::try_from(time.tv_nsec).unwrap_or(0)
-}
-
-const NS_A_SECOND: u64 = 1_000_000_000;

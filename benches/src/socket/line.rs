@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::ioctl_fionread;
 
 use super::side::{Address, Heard, Side};
 
@@ -170,6 +171,19 @@ impl Line {
         let time = Timespec::try_from(time)?;
         let mut ready = [PollFd::new(socket, PollFlags::IN)];
         Ok(poll(&mut ready, Some(&time))? > 0)
+    }
+
+    /// Whether the other end has closed the connection, or broken it. Nothing is read.
+    pub(super) fn is_ended(&mut self) -> anyhow::Result<bool> {
+        let ends = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+        let mut ended = [PollFd::new(self.socket()?, PollFlags::RDHUP)];
+        poll(&mut ended, Some(&Timespec::default()))?;
+        Ok(ended.iter().any(|end| end.revents().intersects(ends)))
+    }
+
+    /// Bytes that the kernel holds for this end.
+    pub(super) fn unread_bytes(&mut self) -> anyhow::Result<u64> {
+        Ok(ioctl_fionread(self.socket()?)?)
     }
 
     /// Bytes that were read and are no whole thing yet.

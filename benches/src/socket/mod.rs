@@ -9,10 +9,13 @@
 //!
 //! [`process_rows`] is the other load: rows that are built at one end and decoded at the other.
 //!
+//! [`stalled`] is one subscriber that reads beside some that never do.
+//!
 //! A case begins with a run that looks at every payload and its order; a run that is timed counts
 //! every row, and one too few or too many is an error.
 
 mod broker;
+mod carry;
 mod cases;
 mod client;
 mod credits;
@@ -26,12 +29,15 @@ mod raw;
 mod redis;
 mod run;
 mod side;
+mod stalled;
 mod weir;
 
 use std::ffi::OsStr;
 
 use crate::measure::Effort;
 use crate::report::Case;
+
+pub(crate) use carry::carry;
 
 /// The hidden verb of clients; their errand follows.
 const CLIENT_VERB: &str = "socket-client";

@@ -31,7 +31,7 @@ pub(super) struct Nats;
 impl Side for Nats {
     fn greet(&mut self, line: &mut Line, role: Role) -> anyhow::Result<()> {
         let mut text = CONNECT.to_owned();
-        if role == Role::Subscriber {
+        if role != Role::Publisher {
             text += &format!("SUB {TOPIC} 1\r\n");
         }
         text += "PING\r\n";

@@ -16,7 +16,7 @@ impl Side for Raw {
     fn open(address: &Address, role: Role) -> anyhow::Result<Line> {
         match role {
             Role::Subscriber => Line::listen(address),
-            Role::Publisher => Line::connect(address),
+            Role::Publisher | Role::Stalled => Line::connect(address),
         }
     }
 

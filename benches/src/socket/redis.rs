@@ -43,7 +43,9 @@ impl Side for Redis {
     fn greet(&mut self, line: &mut Line, role: Role) -> anyhow::Result<()> {
         let mut bytes = Vec::new();
         match role {
-            Role::Subscriber => command(&[b"SUBSCRIBE", TOPIC.as_bytes()], &mut bytes),
+            Role::Subscriber | Role::Stalled => {
+                command(&[b"SUBSCRIBE", TOPIC.as_bytes()], &mut bytes);
+            }
             Role::Publisher => command(&[b"PING"], &mut bytes),
         }
         line.say(&bytes)?;

@@ -5,15 +5,18 @@
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{ChildStdin, ChildStdout};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use tempfile::TempDir;
 
 use super::broker::Broker;
 use super::credits;
-use super::errand::{Done, Errand, GO, Load, READY, Task, Wanted};
+use super::errand::{Done, Errand, GO, Load, READY, Task, Wanted, now_ns};
 use super::process::{Core, Process};
+use crate::cost::Cost;
 use crate::measure::figure;
+use crate::pace::Pace;
 
 /// What a publisher writes at a time: what the kernel takes at once.
 const WRITE_BYTES: usize = 64 << 10;
@@ -21,7 +24,7 @@ const WRITE_BYTES: usize = 64 << 10;
 const MESSAGES_A_CREDIT: u64 = 1_024;
 /// Credits of a subscriber at the beginning: 32,768 messages, which is under 10 MB, far below what
 /// any broker takes for slow, and more than any of them needs to be busy.
-const CREDITS: usize = 32;
+pub(super) const CREDITS: usize = 32;
 
 /// How many clients, how many messages, what for.
 #[derive(Clone, Copy)]
@@ -33,12 +36,40 @@ pub(super) struct Plan {
     pub(super) messages: u64,
     pub(super) core: Option<Core>,
     pub(super) wanted: Wanted,
+    /// Of each subscriber at the beginning; a run that sends one message at a time has one.
+    pub(super) credits: usize,
+    /// When the publishers send; none: as fast as they can, or when what they sent has arrived.
+    pub(super) pace: Option<Pace>,
+    /// How long it may take; none: until all rows have arrived.
+    pub(super) limit: Option<Duration>,
 }
 
 impl Plan {
     /// One message at a time.
     fn is_alternating(&self) -> bool {
-        self.wanted == Wanted::Moments
+        self.wanted == Wanted::Moments && self.pace.is_none()
+    }
+
+    /// What a publisher writes at a time; at least one message.
+    pub(super) fn write_bytes(&self) -> usize {
+        if self.is_alternating() || self.pace.is_some() {
+            1
+        } else {
+            WRITE_BYTES
+        }
+    }
+
+    /// Rows that each subscriber gets.
+    fn expected(&self) -> u64 {
+        self.messages * self.publishers / self.topics()
+    }
+
+    /// Among how many topics the subscribers take turns: each gets what goes to one.
+    fn topics(&self) -> u64 {
+        match self.load {
+            Load::Prebuilt => 1,
+            Load::ProcessRows { topics, .. } => topics,
+        }
     }
 }
 
@@ -46,17 +77,79 @@ impl Plan {
 pub(super) struct Ran {
     publishers: Vec<Done>,
     subscribers: Vec<Done>,
+    /// Whether the limit ended it: not all rows have arrived, and publishers may say nothing.
+    pub(super) is_cut: bool,
 }
 
 impl Ran {
+    /// What all clients cost.
+    pub(super) fn cost(&self) -> Cost {
+        let mut all = Cost::default();
+        for done in self.publishers.iter().chain(&self.subscribers) {
+            all += done.cost;
+        }
+        all
+    }
+
+    /// Rows that arrived, summed over the subscribers.
+    pub(super) fn rows(&self) -> u64 {
+        self.subscribers.iter().map(|done| done.rows).sum()
+    }
+
+    /// What was read of the rows, summed over the subscribers.
+    pub(super) fn digest(&self) -> u64 {
+        let digests = self.subscribers.iter().map(|done| done.digest);
+        digests.fold(0, u64::wrapping_add)
+    }
+
+    /// From when each message should have been written until it was read, in microseconds, sorted;
+    /// without the first `skipped` ones. One that hasn't come took until the end at least.
+    pub(super) fn paced_latencies_us(&self, skipped: usize) -> anyhow::Result<Vec<f64>> {
+        let (Some(sent), Some(heard)) = (self.publishers.first(), self.subscribers.first()) else {
+            bail!("nobody to ask");
+        };
+        ensure!(!sent.moments_ns.is_empty(), "the publisher never sent");
+        let heard_at = |place| {
+            heard
+                .moments_ns
+                .get(place)
+                .copied()
+                .unwrap_or(heard.ended_ns)
+        };
+        let moments = sent.moments_ns.iter().enumerate().skip(skipped);
+        let times = moments.map(|(place, sent)| heard_at(place).saturating_sub(*sent));
+        let mut times: Vec<f64> = times.map(|time| figure(time) / 1e3).collect();
+        times.sort_by(f64::total_cmp);
+        Ok(times)
+    }
+
+    /// How long each frame took that was built in the run, in microseconds, sorted; without the first
+    /// `skipped` of each subscriber.
+    pub(super) fn frame_latencies_us(&self, skipped: usize) -> Vec<f64> {
+        let of = |done: &Done| {
+            done.moments_ns
+                .iter()
+                .skip(skipped)
+                .copied()
+                .collect::<Vec<_>>()
+        };
+        let times = self.subscribers.iter().flat_map(of);
+        let mut times: Vec<f64> = times.map(|time| figure(time) / 1e3).collect();
+        times.sort_by(f64::total_cmp);
+        times
+    }
+
     /// Rows that arrived, summed over the subscribers, a second: from the first write to the last
     /// arrival.
     pub(super) fn rows_a_second(&self) -> f64 {
+        figure(self.rows()) * 1e9 / figure(self.time_ns())
+    }
+
+    /// From the first write to the last arrival.
+    pub(super) fn time_ns(&self) -> u64 {
         let started = self.publishers.iter().map(|done| done.started_ns).min();
         let ended = self.subscribers.iter().map(|done| done.ended_ns).max();
-        let rows: u64 = self.subscribers.iter().map(|done| done.rows).sum();
-        let time = ended.unwrap_or(0).saturating_sub(started.unwrap_or(0));
-        figure(rows) * 1e9 / figure(time)
+        ended.unwrap_or(0).saturating_sub(started.unwrap_or(0))
     }
 
     /// From before a message was written until it was read, in microseconds, sorted; without the
@@ -79,7 +172,7 @@ pub(super) fn run(broker: &Broker, plan: Plan) -> anyhow::Result<Ran> {
     let (messages_a_credit, credits) = if plan.is_alternating() {
         (1, 1)
     } else {
-        (MESSAGES_A_CREDIT, CREDITS)
+        (MESSAGES_A_CREDIT, plan.credits)
     };
     let paths: Vec<_> = (0..plan.subscribers)
         .map(|number| folder.path().join(format!("credits-{number}")))
@@ -95,42 +188,59 @@ pub(super) fn run(broker: &Broker, plan: Plan) -> anyhow::Result<Ran> {
         messages,
         messages_a_credit,
         wanted: plan.wanted,
+        pace: plan.pace,
+        limit: plan.limit,
     };
 
     let mut subscribers = Vec::new();
-    for credits in &paths {
+    for (subscriber, credits) in (0..).zip(&paths) {
         let credits = credits.clone();
-        let expected = plan.messages * plan.publishers;
-        subscribers.push(Client::start(&errand(
-            Task::Subscribe { credits },
-            expected,
-        ))?);
+        let task = Task::Subscribe {
+            subscriber,
+            credits,
+        };
+        subscribers.push(Client::start(&Errand {
+            messages_a_credit: messages_a_credit / plan.topics(),
+            ..errand(task, plan.expected())
+        })?);
     }
     ready(&mut subscribers)?;
     let mut publishers = Vec::new();
     for publisher in 0..plan.publishers {
         let task = Task::Publish {
             publisher,
-            write_bytes: if plan.is_alternating() {
-                1
-            } else {
-                WRITE_BYTES
-            },
+            write_bytes: plan.write_bytes(),
             credits: paths.clone(),
         };
         publishers.push(Client::start(&errand(task, plan.messages))?);
     }
     ready(&mut publishers)?;
+    let started_ns = now_ns();
     for publisher in &mut publishers {
         writeln!(publisher.tell, "{GO}")?;
     }
     // Subscribers first: what a publisher fails at, they miss, and nobody waits for ever.
-    let subscribers_done = done(&mut subscribers)?;
-    let ran = Ran {
-        publishers: done(&mut publishers)?,
-        subscribers: subscribers_done,
+    let subscribers = done(&mut subscribers)?;
+    let is_cut = subscribers.iter().any(|done| done.rows < plan.expected());
+    let publishers = if is_cut && plan.pace.is_none() {
+        // They may wait for credits that nobody gives any more; they are killed when they go.
+        vec![Done {
+            started_ns,
+            ..Done::default()
+        }]
+    } else {
+        done(&mut publishers)?
     };
-    check(&ran, plan)?;
+    let ran = Ran {
+        publishers,
+        subscribers,
+        is_cut,
+    };
+    if is_cut {
+        ensure!(plan.limit.is_some(), "rows are missing");
+    } else {
+        check(&ran, plan)?;
+    }
     Ok(ran)
 }
 
@@ -140,27 +250,33 @@ fn check(ran: &Ran, plan: Plan) -> anyhow::Result<()> {
         sent == plan.messages * plan.publishers,
         "{sent} messages were sent"
     );
-    let digest = ran
-        .publishers
-        .iter()
-        .fold(0_u64, |digest, done| digest.wrapping_add(done.digest));
-    for subscriber in &ran.subscribers {
+    let expected = plan.expected();
+    let is_each_noted = plan.wanted == Wanted::Moments && plan.load == Load::Prebuilt;
+    for (number, subscriber) in ran.subscribers.iter().enumerate() {
+        let topic = number as u64 % plan.topics();
         ensure!(
-            subscriber.digest == digest,
+            subscriber.digest == digest(&ran.publishers, topic)?,
             "the rows that were read aren't those that were built"
         );
         ensure!(
-            subscriber.rows == sent,
-            "{} rows arrived, and {sent} were sent",
+            subscriber.rows == expected,
+            "{} rows arrived, and {expected} were sent",
             subscriber.rows
         );
         ensure!(
-            !plan.is_alternating() || subscriber.moments_ns.len() as u64 == sent,
-            "{} moments for {sent} messages",
+            !is_each_noted || subscriber.moments_ns.len() as u64 == expected,
+            "{} moments for {expected} messages",
             subscriber.moments_ns.len()
         );
     }
     Ok(())
+}
+
+/// What publishers say stood in the rows of a topic.
+fn digest(publishers: &[Done], topic: u64) -> anyhow::Result<u64> {
+    let topic = usize::try_from(topic)?;
+    let digests = publishers.iter().map(|done| done.digests.get(topic));
+    Ok(digests.flatten().fold(0, |all, one| all.wrapping_add(*one)))
 }
 
 /// A client at work.

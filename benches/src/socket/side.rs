@@ -49,6 +49,8 @@ pub(super) enum Address {
 pub(super) enum Role {
     Publisher,
     Subscriber,
+    /// Subscribes as somebody does who sets nothing, and never reads again.
+    Stalled,
 }
 
 /// One thing that a system said.

@@ -23,6 +23,8 @@ use super::side::{Address, Heard, Role, Side};
 const NAME: &str = "weir-bench";
 /// The client's number for its subscription.
 const SUBSCRIPTION: u32 = 1;
+/// How those are shown that never read.
+pub(super) const STALLED_NAME: &str = "weir-bench-stalled";
 /// A full queue makes the publisher wait; the credits keep it from coming near this.
 const BLOCK_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -115,12 +117,17 @@ impl Weir {
         };
         line.say(&control_frame(FrameType::Hello, &hello)?)?;
         line.until_ready(self)?;
-        if role == Role::Subscriber {
-            let subscribe = subscription(topic)?;
+        if role != Role::Publisher {
+            let subscribe = subscription(topic, role)?;
             line.say(&control_frame(FrameType::Subscribe, &subscribe)?)?;
             line.until_ready(self)?;
         }
         Ok(())
+    }
+
+    /// Of the batch that was delivered last.
+    pub(super) const fn position(&self) -> u64 {
+        self.position
     }
 
     /// A frame that brings no messages.
@@ -148,14 +155,19 @@ impl Weir {
     }
 }
 
-fn subscription(topic: &str) -> anyhow::Result<Subscribe> {
+fn subscription(topic: &str, role: Role) -> anyhow::Result<Subscribe> {
+    let is_stalled = role == Role::Stalled;
     Ok(Subscribe {
         id: SUBSCRIPTION,
-        name: NAME.to_owned(),
+        name: if is_stalled { STALLED_NAME } else { NAME }.to_owned(),
         patterns: vec![topic.to_owned()],
         own_events: false,
-        policy: WirePolicy::Block {
-            deadline_ms: u32::try_from(BLOCK_DEADLINE.as_millis())?,
+        policy: if is_stalled {
+            WirePolicy::DropOldest
+        } else {
+            WirePolicy::Block {
+                deadline_ms: u32::try_from(BLOCK_DEADLINE.as_millis())?,
+            }
         },
         // The broker's own bounds.
         queue_batches_max: 0,
