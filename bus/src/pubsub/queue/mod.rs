@@ -82,7 +82,9 @@ impl Weigh for Arc<Batch> {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum QueuePolicy {
-    /// The oldest items make room for the new one.
+    /// The oldest items make room for the new one. Once as much as the queue may hold has made room with nothing
+    /// received in between, it keeps a sixteenth of its bytes, until something is received: what nobody reads costs
+    /// those who read their caches.
     #[default]
     DropOldest,
     /// The new item is dropped.

@@ -41,6 +41,14 @@ pub(crate) enum Offered<T> {
     Full(T),
 }
 
+/// A queue whose receiver has stalled keeps this part of its bytes. What is kept and not read is memory that goes round
+/// through the caches of those who do read: beside three clients that had stalled, with 16 MiB kept for them, the
+/// one that read got 0.78 of what it got alone; with 1 MiB, 0.97.
+const STALLED_DIVISOR: u64 = 16;
+
+/// How many items more than is needed a push drops of such a queue, so that no push pays for all of it.
+const STALLED_DROPS_MAX: usize = 8;
+
 /// An item on its way in: its weight, and its bytes among those of all queues.
 struct Arrival<T> {
     position: u64,
@@ -198,7 +206,7 @@ impl<T: Weigh> Queue<T> {
             return false;
         }
         match self.policy {
-            QueuePolicy::DropOldest => self.drop_for(state, weight, evicted),
+            QueuePolicy::DropOldest => self.drop_oldest_for(state, weight, evicted),
             QueuePolicy::Latest => {
                 state.drop_overtaken(&arrival.item, evicted);
                 self.drop_for(state, weight, evicted);
@@ -212,6 +220,28 @@ impl<T: Weigh> Queue<T> {
             QueuePolicy::DropNewest | QueuePolicy::Block { .. } => {}
         }
         state.admits(weight, &self.limits)
+    }
+
+    /// The policy `drop-oldest`: what makes room is the oldest, and where nobody has received for a whole queue, more
+    /// than is needed, so that what is kept is little.
+    fn drop_oldest_for(&self, state: &mut State<T>, weight: &Weight, evicted: &mut Evicted<T>) {
+        let before = state.bytes();
+        self.drop_for(state, weight, evicted);
+        let dropped = before.saturating_sub(state.bytes());
+        if dropped > 0 {
+            state.note_overrun(dropped, &self.limits);
+        }
+        if !state.is_stalled(&self.limits) {
+            return;
+        }
+        let kept = self.limits.bytes_max / STALLED_DIVISOR;
+        for _ in 0..STALLED_DROPS_MAX {
+            if state.bytes().saturating_add(weight.bytes()) <= kept
+                || !state.drop_oldest(DropReason::QueueFull, evicted)
+            {
+                break;
+            }
+        }
     }
 
     fn drop_for(&self, state: &mut State<T>, weight: &Weight, evicted: &mut Evicted<T>) {
@@ -308,10 +338,12 @@ impl<T: Weigh> Queue<T> {
                     _ => Room::None(DropReason::QueueFull),
                 }
             }
-            QueuePolicy::Latest | QueuePolicy::DropOldest => {
-                if self.policy == QueuePolicy::Latest {
-                    state.drop_overtaken(&arrival.item, evicted);
-                }
+            QueuePolicy::DropOldest => {
+                self.drop_oldest_for(state, weight, evicted);
+                Room::Made
+            }
+            QueuePolicy::Latest => {
+                state.drop_overtaken(&arrival.item, evicted);
                 self.drop_for(state, weight, evicted);
                 Room::Made
             }

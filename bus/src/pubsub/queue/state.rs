@@ -60,6 +60,8 @@ pub(super) struct Slow {
     pub(super) breaker: Option<Breaker>,
     /// Bytes of items that the queue had reserved alone, and that have left.
     owed: u64,
+    /// Bytes of items that made room for newer ones since the last receive.
+    overrun: u64,
     waiting: Waiting,
 }
 
@@ -244,6 +246,18 @@ impl<T> State<T> {
         }
     }
 
+    /// Notes that an item made room for a newer one. Once all that the queue may hold has done so since the last
+    /// receive, its receiver counts as stalled, and each push is looked at.
+    pub(super) fn note_overrun(&mut self, bytes: u64, limits: &QueueLimits) {
+        self.slow.overrun = self.slow.overrun.saturating_add(bytes);
+        self.wary |= self.is_stalled(limits);
+    }
+
+    /// Whether all that the queue may hold has made room for newer items, and nothing was received meanwhile.
+    pub(super) fn is_stalled(&self, limits: &QueueLimits) -> bool {
+        self.slow.overrun >= limits.bytes_max
+    }
+
     /// Bytes that the items keep alive.
     pub(super) fn bytes(&self) -> u64 {
         self.queued_bytes
@@ -273,6 +287,9 @@ impl<T> State<T> {
     fn taken(&mut self, items: usize) {
         self.full = false;
         self.slow.full_since = None;
+        if mem::take(&mut self.slow.overrun) > 0 && self.slow.breaker.is_none() {
+            self.wary = false;
+        }
         self.tell_breaker(|breaker| breaker.received(items));
     }
 

@@ -321,3 +321,34 @@ fn keys_that_do_not_fit_make_room_by_age() {
     check_latest(2, "ax bx bx cx", "1 queue-full 1-1, 1 superseded 2-2, 3, 4");
     check_latest(2, "ax1 bx1 cx1", "1 queue-full 1-1, 2, 3");
 }
+
+#[test]
+fn a_queue_that_nobody_reads_keeps_little_of_it_until_somebody_does() {
+    // 64 items of 10 bytes; a sixteenth of that is four.
+    let queue = queue(QueuePolicy::DropOldest, 1_000, 640);
+    let push = |positions: std::ops::RangeInclusive<u64>| {
+        for position in positions {
+            assert_eq!(queue.push(position, item(1)), Pushed::Queued);
+        }
+        balanced(&queue).queued.batches
+    };
+    assert_eq!(push(1..=64), 64);
+    assert_eq!(push(65..=127), 64, "not yet once over");
+    assert_eq!(
+        push(128..=128),
+        56,
+        "what it held is gone: no push drops all at once"
+    );
+    assert_eq!(push(129..=140), 4);
+    assert_eq!(
+        queue.try_recv(),
+        Recv::Got(gap(136, DropReason::QueueFull, 1, 136))
+    );
+    assert_eq!(push(141..=150), 4, "a gap is no item");
+    assert_eq!(
+        queue.try_recv(),
+        Recv::Got(gap(10, DropReason::QueueFull, 137, 146))
+    );
+    assert_eq!(queue.try_recv(), Recv::Got(batch(147, 1)));
+    assert_eq!(push(151..=211), 64, "somebody reads");
+}
