@@ -50,6 +50,7 @@ pub struct SubscriberStatistics {
     /// What its queue does when it is full.
     pub policy: QueuePolicy,
     /// How often it gets whole tables; none: the stream.
+    #[serde(rename = "every_ms", serialize_with = "super::as_ms::or_null")]
     pub every: Option<Duration>,
     /// Its counts.
     pub counts: QueueCounts,
