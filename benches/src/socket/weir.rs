@@ -10,8 +10,8 @@ use anyhow::{Context as _, bail, ensure};
 use weir_bus::batch::Batch;
 use weir_bus::topic;
 use weir_bus::wire::{
-    Deliver, ErrorFrame, FrameType, Hello, PREFIX_BYTES, Ping, Pong, Prefix, Stamp, Subscribe,
-    VERSION, WirePolicy, control_frame, decode_header, encode,
+    Deliver, ErrorFrame, FrameType, Hello, Later, PREFIX_BYTES, Ping, Pong, Prefix, Stamp,
+    Subscribe, VERSION, WirePolicy, control_frame, decode_header, encode,
 };
 
 use super::line::Line;
@@ -180,6 +180,7 @@ fn subscription(topic: &str, role: Role) -> anyhow::Result<Subscribe> {
         correlation_id: None,
         correlation_glob: None,
         correlation_root: None,
+        every_ms: Later(0),
     })
 }
 

@@ -4,6 +4,7 @@
 //! invariant: what a subscriber matched is delivered, dropped with a reason, or queued, at any instant;
 //! and every transport keeps the order of a publisher for each subscriber.
 
+pub mod as_ms;
 mod clock;
 mod compare;
 mod cover;

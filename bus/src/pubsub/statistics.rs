@@ -60,6 +60,7 @@ pub struct SubscriberStatistics {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub standing: Option<Standing>,
     /// How often it gets whole tables; none: the stream.
+    #[serde(rename = "every_ms", serialize_with = "super::as_ms::or_null")]
     pub every: Option<Duration>,
     /// Its counts.
     pub counts: QueueCounts,

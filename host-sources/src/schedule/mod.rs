@@ -67,11 +67,18 @@ impl Default for ScheduleOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct LastRun {
     /// When it began.
+    #[serde(rename = "begun_ms", serialize_with = "weir_bus::pubsub::as_ms::one")]
     pub begun: Duration,
     /// How long it took.
+    #[serde(rename = "took_ms", serialize_with = "weir_bus::pubsub::as_ms::one")]
     pub took: Duration,
     /// The CPU time of the source's thread.
+    #[serde(rename = "cpu_us", serialize_with = "micros")]
     pub cpu: Duration,
+}
+
+fn micros<S: serde::Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_u64(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
 }
 
 /// Who asks for an interval.
@@ -80,6 +87,7 @@ pub struct Asker {
     /// As it is called: a subscription's name, or `config`.
     pub name: String,
     /// Its interval.
+    #[serde(rename = "every_ms", serialize_with = "weir_bus::pubsub::as_ms::one")]
     pub every: Duration,
 }
 
@@ -87,12 +95,24 @@ pub struct Asker {
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct ScheduleStatus {
     /// The interval of its config; none: only while somebody asks.
+    #[serde(
+        rename = "configured_ms",
+        serialize_with = "weir_bus::pubsub::as_ms::or_null"
+    )]
     pub configured: Option<Duration>,
     /// Who asks, the config among them, in the order of their coming.
     pub askers: Vec<Asker>,
     /// The shortest interval that is asked for.
+    #[serde(
+        rename = "asked_ms",
+        serialize_with = "weir_bus::pubsub::as_ms::or_null"
+    )]
     pub asked: Option<Duration>,
     /// The interval at which it runs: what is asked for, or what its budget allows; none while nobody asks.
+    #[serde(
+        rename = "in_force_ms",
+        serialize_with = "weir_bus::pubsub::as_ms::or_null"
+    )]
     pub in_force: Option<Duration>,
     /// Whether the budget makes it run more seldom than is asked for.
     pub stretched: bool,
@@ -109,6 +129,10 @@ pub struct ScheduleStatus {
     /// The last run that came to its end.
     pub last: Option<LastRun>,
     /// How long ago that began.
+    #[serde(
+        rename = "last_age_ms",
+        serialize_with = "weir_bus::pubsub::as_ms::or_null"
+    )]
     pub last_age: Option<Duration>,
     /// Whether the source isn't there to run: it failed, and wasn't started again.
     pub is_down: bool,

@@ -4,7 +4,7 @@
 //! call. The invariant: what is kept is at most one whole table and one that is coming together, each within its
 //! bytes, however many read them.
 
-use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,16 +25,34 @@ pub const TABLE_BYTES_MAX: u64 = 64 << 20;
 struct Reader {
     asker: Asker,
     feed: TableFeed,
-    /// Has the source run for it.
+    is_gone: Arc<AtomicBool>,
+}
+
+/// One who gets tables, until it is dropped: that takes no lock of the table, for it may happen while one is handed out,
+/// where the subscription ends in that moment.
+pub(super) struct Joined {
+    is_gone: Arc<AtomicBool>,
+    /// Has the source run for it. Its end wakes the watch, which forgets the reader.
     _asking: Asking,
+}
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        self.is_gone.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Reader {
+    fn is_gone(&self) -> bool {
+        self.is_gone.load(Ordering::Relaxed)
+    }
 }
 
 #[derive(Default)]
 struct Kept {
     latest: Option<Arc<Table>>,
     coming: Option<Assembly>,
-    readers: BTreeMap<u64, Reader>,
-    ids: u64,
+    readers: Vec<Reader>,
     reads: u64,
     reads_without_run: u64,
     /// The bytes of the last look, if they were more than may be kept.
@@ -53,6 +71,7 @@ pub struct TableStatus {
     /// Rows of that look that were lost on the way.
     pub rows_missing: u64,
     /// How old it is; none if there is none.
+    #[serde(rename = "age_ms", serialize_with = "weir_bus::pubsub::as_ms::or_null")]
     pub age: Option<Duration>,
     /// Who gets tables at an interval.
     pub readers: usize,
@@ -205,7 +224,10 @@ impl SourceTable {
     fn hand_out(&self, state: &mut Kept, table: &Arc<Table>, now: Duration) {
         let shortest = self.schedule.status().asked.unwrap_or_default();
         let (mut reads, mut without_run) = (0, 0);
-        state.readers.retain(|_, reader| {
+        state.readers.retain_mut(|reader| {
+            if reader.is_gone() {
+                return false;
+            }
             if !reader.asker.takes(now, shortest) {
                 return true;
             }
@@ -222,8 +244,8 @@ impl SourceTable {
         let shortest = status.asked.unwrap_or_default();
         let latest = state.latest.clone();
         let reason = self.too_large(bytes);
-        state.readers.retain(|_, reader| {
-            let is_its = reader.asker.takes(now, shortest);
+        state.readers.retain_mut(|reader| {
+            let is_its = !reader.is_gone() && reader.asker.takes(now, shortest);
             !is_its
                 || self.tell(
                     reader,
@@ -257,18 +279,19 @@ impl SourceTable {
         notice.batch().is_none_or(|batch| reader.feed.tell(batch))
     }
 
-    /// Begins to hand out tables; the number is for [`Self::leave`]. What is new enough is handed out at once.
+    /// Begins to hand out tables, until what it answers is dropped. What is new enough is handed out at once.
     pub(super) fn join(
         &self,
         name: &str,
         every: Duration,
         feed: TableFeed,
-    ) -> Result<u64, AskError> {
+    ) -> Result<Joined, AskError> {
         let asking = self.schedule.ask(name, every)?;
         let now = self.now();
-        let mut state = self.state();
-        let mut asker = Asker::new(every, now);
         let status = self.schedule.status();
+        let is_gone = Arc::new(AtomicBool::new(false));
+        let mut asker = Asker::new(every, now);
+        let mut state = self.state();
         let latest = state
             .latest
             .clone()
@@ -277,26 +300,20 @@ impl SourceTable {
             asker.has_had(table.taken);
             table.note_read();
             self.note_read(&mut state, true);
-            // One that is gone already leaves by its guard.
+            // One that is gone already says so by its guard.
             let _ = feed.push(&table.batches, table.rows_missing);
         }
-        state.ids += 1;
-        let id = state.ids;
-        let reader = Reader {
+        state.readers.push(Reader {
             asker,
             feed,
-            _asking: asking,
-        };
-        state.readers.insert(id, reader);
+            is_gone: Arc::clone(&is_gone),
+        });
         drop(state);
         self.changed();
-        Ok(id)
-    }
-
-    pub(super) fn leave(&self, id: u64) {
-        // What it asked for ends after the lock.
-        let left = self.state().readers.remove(&id);
-        drop(left);
+        Ok(Joined {
+            is_gone,
+            _asking: asking,
+        })
     }
 
     /// Tells those whose table doesn't come, for as long as it is polled. Cancel safe.
@@ -328,7 +345,10 @@ impl SourceTable {
         let mut state = self.state();
         let latest = state.latest.clone();
         let mut again: Option<Duration> = None;
-        state.readers.retain(|_, reader| {
+        state.readers.retain_mut(|reader| {
+            if reader.is_gone() {
+                return false;
+            }
             let (told, next) = reader.asker.look(now, &status);
             again = Some(again.map_or(next, |again| again.min(next)));
             let Some(what) = told else {
@@ -352,7 +372,11 @@ impl SourceTable {
             bytes: latest.map_or(0, |table| table.bytes),
             rows_missing: latest.map_or(0, |table| table.rows_missing),
             age: latest.map(|table| now.saturating_sub(table.taken)),
-            readers: state.readers.len(),
+            readers: state
+                .readers
+                .iter()
+                .filter(|reader| !reader.is_gone())
+                .count(),
             reads: state.reads,
             reads_without_run: state.reads_without_run,
             too_large: state.too_large,

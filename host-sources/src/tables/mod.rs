@@ -171,18 +171,6 @@ impl fmt::Debug for SourceTables {
     }
 }
 
-/// Somebody who gets tables, until it is dropped.
-struct Joined {
-    table: Arc<SourceTable>,
-    id: u64,
-}
-
-impl Drop for Joined {
-    fn drop(&mut self) {
-        self.table.leave(self.id);
-    }
-}
-
 impl Tables for SourceTables {
     fn ask(&self, request: TableRequest) -> Result<TableGuard, String> {
         let matching = self.matching(&request);
@@ -191,11 +179,8 @@ impl Tables for SourceTables {
         }
         let mut joined = Vec::with_capacity(matching.len());
         for table in matching {
-            let id = table
-                .join(&request.name, request.every, request.feed.clone())
-                .map_err(|error| format!("source {}: {error}", table.name()))?;
-            let table = Arc::clone(table);
-            joined.push(Joined { table, id });
+            let one = table.join(&request.name, request.every, request.feed.clone());
+            joined.push(one.map_err(|error| format!("source {}: {error}", table.name()))?);
         }
         Ok(Box::new(joined))
     }

@@ -338,6 +338,34 @@ async fn however_many_read_at_once_it_is_one_look_and_what_is_new_enough_is_none
 }
 
 #[tokio::test]
+async fn subscriptions_may_end_at_any_moment_of_a_table() {
+    let world = Arc::new(World::new(Some(Duration::from_millis(100))));
+    let until = Arc::new(AtomicBool::new(false));
+    let (of_thread, ends) = (Arc::clone(&world), Arc::clone(&until));
+    let coming_and_going = std::thread::spawn(move || {
+        for round in 0..500 {
+            let subscriber = of_thread.ask("somebody", Duration::from_millis(100));
+            if round % 2 == 0 {
+                drop(subscriber.recv_timeout(Duration::from_micros(100)));
+            }
+        }
+        ends.store(true, Ordering::Relaxed);
+    });
+    while !until.load(Ordering::Relaxed) {
+        world.clock.advance(Duration::from_millis(100));
+        tokio::task::yield_now().await;
+    }
+    coming_and_going.join().unwrap();
+    assert_eq!(world.table().status().readers, 0);
+    assert_eq!(world.table().schedule().status().askers.len(), 1);
+    let last = world.ask("last", Duration::from_millis(100));
+    world.clock.advance(Duration::from_millis(100));
+    assert!(next(&last).await.starts_with("table"));
+    drop(last);
+    Arc::into_inner(world).unwrap().stop().await;
+}
+
+#[tokio::test]
 async fn a_thread_that_waits_for_tables_has_them_or_goes_on_in_its_time() {
     let world = World::new(None);
     let tables = Arc::clone(&world.tables);

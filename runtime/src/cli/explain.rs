@@ -16,8 +16,9 @@ use weir_bus::socket::{BrokerClient, ClientOptions};
 use weir_bus::{Batch, Topic, TopicPattern};
 
 use super::client::{self, SocketArguments, session};
+use super::comparison::comparison;
 use super::tap::ended_by_broker;
-use super::{Failure, Global, guests, logs, out, selection, table};
+use super::{Failure, Global, guests, logs, out, table};
 use crate::authoring::Events;
 use crate::config::Loaded;
 use crate::rows::text_line;
@@ -112,7 +113,7 @@ async fn next(
 ) -> Result<(Batch, usize), Failure> {
     let mut filter = EventFilter::new().pids(arguments.pid);
     if let Some(text) = &arguments.comparison {
-        filter = filter.compare(selection::comparison(text, &[]).map_err(Failure::Usage)?);
+        filter = filter.compare(comparison(text, &[]).map_err(Failure::Usage)?);
     }
     let options = SubscriptionOptions::new("explain")
         .pattern(arguments.pattern.clone())

@@ -11,7 +11,7 @@ use super::client::{SocketArguments, session};
 use super::overview::{Overview, Reply, tables};
 use super::request::ask;
 use super::triggers::{self, TRIGGERS_TOPIC};
-use super::{Failure, Global, out, table};
+use super::{Failure, Global, out, sources, table};
 
 #[derive(Args)]
 pub(super) struct StatusArguments {
@@ -24,6 +24,9 @@ pub(super) struct StatusArguments {
     /// The runs of chains: those under way, and the last that ended.
     #[arg(long)]
     chains: bool,
+    /// Each source: how often it looks and for whom, what that costs, and what is kept of it.
+    #[arg(long, conflicts_with_all = ["triggers", "chains"])]
+    sources: bool,
     #[command(flatten)]
     socket: SocketArguments,
 }
@@ -33,12 +36,15 @@ pub(super) fn status(global: &Global, arguments: &StatusArguments) -> Result<Exi
         let (topic, as_text): (_, fn(&Value) -> String) = match arguments {
             StatusArguments { triggers: true, .. } => (TRIGGERS_TOPIC, triggers::text),
             StatusArguments { chains: true, .. } => (CHAINS_TOPIC, chains::text),
+            StatusArguments { sources: true, .. } => (STATUS_TOPIC, sources::text),
             _ => (STATUS_TOPIC, |reply| {
                 text(&Overview::of(Reply::of(reply), None))
             }),
         };
         let reply = ask(client, topic).await?;
-        if arguments.json {
+        if arguments.json && arguments.sources {
+            out::print(&sources::only(&reply).to_string())?;
+        } else if arguments.json {
             out::print(&reply.to_string())?;
         } else {
             out::print(as_text(&reply).trim_end())?;
@@ -71,7 +77,7 @@ pub(super) fn head(overview: &Overview) -> String {
         table::cell(&overview.version),
         overview.pid,
         table::seconds(overview.seconds),
-        overview.published,
+        table::count(overview.published_rows()),
         rate.unwrap_or_default()
     )
 }

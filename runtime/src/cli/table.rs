@@ -10,6 +10,9 @@ const RIGHT: char = '>';
 /// The longest cell; the last column may be longer.
 const CELL_CHARACTERS_MAX: usize = 40;
 
+/// What stands between two columns.
+const SPACE: &str = "  ";
+
 /// Rows under titles.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
@@ -68,9 +71,44 @@ pub(super) fn text(tables: &[Table]) -> String {
 impl Table {
     /// The table's lines, its titles first. Columns in which nothing stands are left out.
     pub(super) fn lines(&self) -> Vec<Line> {
-        let shown: Vec<usize> = (0..self.titles.len())
+        self.lines_within(usize::MAX, &[])
+    }
+
+    /// The same, none longer than so many characters: columns with these titles go first, in their order, as many as
+    /// must; then lines are cut, and end with `…`.
+    pub(super) fn lines_within(&self, width_max: usize, first_to_go: &[&str]) -> Vec<Line> {
+        let mut shown: Vec<usize> = (0..self.titles.len())
             .filter(|&at| self.rows.iter().any(|row| !cell_of(row, at).is_empty()))
             .collect();
+        for title in first_to_go {
+            if self.width_of(&shown) <= width_max {
+                break;
+            }
+            shown.retain(|&at| self.titles.get(at).is_none_or(|own| bare(own) != *title));
+        }
+        let mut lines = self.lines_of(&shown);
+        for line in &mut lines {
+            cut(&mut line.text, width_max);
+        }
+        lines
+    }
+
+    /// The characters of a line with these columns.
+    fn width_of(&self, shown: &[usize]) -> usize {
+        let widths = shown.iter().map(|&at| self.width(at));
+        widths.sum::<usize>() + SPACE.len() * shown.len().saturating_sub(1)
+    }
+
+    fn width(&self, at: usize) -> usize {
+        let title = self
+            .titles
+            .get(at)
+            .map_or(0, |title| bare(title).chars().count());
+        let cells = self.rows.iter().map(|row| cell_of(row, at).chars().count());
+        cells.max().unwrap_or_default().max(title)
+    }
+
+    fn lines_of(&self, shown: &[usize]) -> Vec<Line> {
         let titles = Row {
             cells: self
                 .titles
@@ -79,15 +117,7 @@ impl Table {
                 .collect(),
             is_wrong: false,
         };
-        let width = |at: usize| {
-            let cells = self
-                .rows
-                .iter()
-                .chain([&titles])
-                .map(|row| cell_of(row, at).chars().count());
-            cells.max().unwrap_or_default()
-        };
-        let columns: Vec<(usize, usize)> = shown.into_iter().map(|at| (at, width(at))).collect();
+        let columns: Vec<(usize, usize)> = shown.iter().map(|&at| (at, self.width(at))).collect();
         let line = |row: &Row| {
             let cells = columns.iter().map(|&(at, width)| {
                 let (cell, title) = (cell_of(row, at), self.titles.get(at));
@@ -97,7 +127,7 @@ impl Table {
                     format!("{cell:<width$}")
                 }
             });
-            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+            cells.collect::<Vec<_>>().join(SPACE).trim_end().to_owned()
         };
         let mut lines = vec![Line {
             text: line(&titles),
@@ -121,6 +151,18 @@ fn bare(title: &str) -> &str {
 
 fn cell_of(row: &Row, at: usize) -> &str {
     row.cells.get(at).map_or("", String::as_str)
+}
+
+/// Cuts a text to so many characters; one that was cut ends with `…`.
+pub(super) fn cut(text: &mut String, characters_max: usize) {
+    let Some((at, _)) = text.char_indices().nth(characters_max) else {
+        return;
+    };
+    text.truncate(at);
+    text.pop();
+    if characters_max > 0 {
+        text.push('…');
+    }
 }
 
 /// A text as a cell: one line, not too long, without what a terminal would obey.
@@ -208,6 +250,35 @@ pub(super) fn seconds(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_that_is_too_wide_loses_what_matters_least_and_then_its_ends() {
+        let table = Table {
+            titles: &["NAME", ">ROWS", ">BYTES", "MODULE"],
+            rows: vec![Row {
+                cells: ["process", "12", "4.0 KiB", "builtin:a"]
+                    .map(str::to_owned)
+                    .to_vec(),
+                is_wrong: false,
+            }],
+        };
+        let check = |width: usize, expected: [&str; 2]| {
+            let lines = table.lines_within(width, &["MODULE", "BYTES"]);
+            let texts: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
+            assert_eq!(texts, expected, "{width}");
+        };
+        let all = [
+            "NAME     ROWS    BYTES  MODULE",
+            "process    12  4.0 KiB  builtin:a",
+        ];
+        check(usize::MAX, all);
+        check(33, all);
+        check(32, ["NAME     ROWS    BYTES", "process    12  4.0 KiB"]);
+        check(21, ["NAME     ROWS", "process    12"]);
+        check(10, ["NAME     …", "process  …"]);
+        check(1, ["…", "…"]);
+        check(0, ["", ""]);
+    }
 
     #[test]
     fn numbers_are_for_the_eye() {

@@ -14,5 +14,6 @@ mod socket;
 mod sources;
 mod supervision;
 mod swap;
+mod tables;
 mod triggers;
 mod trust;

@@ -212,6 +212,11 @@ impl Overview {
         overview
     }
 
+    /// Rows that reached the bus, for the eye.
+    pub(super) fn published_rows(&self) -> f64 {
+        float(self.published)
+    }
+
     /// The reply to `control.guests`.
     pub(super) fn of_guests(reply: &Value) -> Self {
         let reply = Reply {
