@@ -7,13 +7,15 @@ use std::sync::Arc;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use weir_bus::event::ProcessEvent;
 use weir_bus::pubsub::{
-    EventBus as _, LocalBus, PublisherId, QUEUE_BYTES_MAX, QueuePolicy, SubscriptionOptions,
+    EventBus as _, LocalBus, PublisherId, QUEUE_BYTES_MAX, QueueLimits, QueuePolicy,
+    SubscriptionOptions,
 };
 use weir_bus::{Batch, CollectionEvent, Kind, Timestamp, Topic, TopicPattern, topic};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
+/// Rows that nobody reads; small batches reach the bound with fewer.
 const ROWS: u32 = 300_000;
 
 /// A process as a busy machine has them.
@@ -52,28 +54,32 @@ fn process(number: u32) -> CollectionEvent {
     .into()
 }
 
-fn batch(topic: &Topic, first: u32, rows: u32) -> Arc<Batch> {
-    let events: Vec<_> = (first..first + rows).map(process).collect();
-    let batch = Batch::of_events(topic.clone(), "process", first.into(), &events);
+fn batch(topic: &Topic, first: u32, events: &[CollectionEvent]) -> Arc<Batch> {
+    let batch = Batch::of_events(topic.clone(), "process", first.into(), events);
     Arc::new(batch.expect("events of one kind"))
 }
 
-/// Publishes 300,000 rows that nobody reads, in batches of `rows`, and gives the bytes that are kept alive and those that
+/// Publishes rows that nobody reads, in batches of so many events, and gives the bytes that are kept alive and those that
 /// are counted.
-fn unread(rows: u32, policy: QueuePolicy) -> (u64, u64) {
+fn unread(
+    total: u32,
+    events: &[CollectionEvent],
+    limits: QueueLimits,
+    policy: QueuePolicy,
+) -> (u64, u64) {
     let topic = topic::of_event(Kind::Process, "observed");
     let bus = LocalBus::new();
     let all = TopicPattern::parse(">").expect("a pattern");
     let options = SubscriptionOptions::new("stalled").pattern(all);
     let stalled = bus
-        .subscribe(options.policy(policy))
+        .subscribe(options.policy(policy).limits(limits))
         .expect("a subscription");
     let from = PublisherId::unique();
     // What is made once for all, as schemas, is there.
-    drop(batch(&topic, 0, 1));
+    drop(batch(&topic, 0, events));
     let region = Region::new(ALLOCATOR);
-    for first in (0..ROWS).step_by(rows as usize) {
-        bus.publish(from, batch(&topic, first, rows.min(ROWS - first)))
+    for first in (0..total).step_by(events.len()) {
+        bus.publish(from, batch(&topic, first, events))
             .expect("an open bus");
     }
     let change = region.change();
@@ -81,7 +87,7 @@ fn unread(rows: u32, policy: QueuePolicy) -> (u64, u64) {
     let statistics = bus.statistics();
     assert!(statistics.balances(), "{statistics:?}");
     let counts = stalled.counts();
-    assert_eq!(counts.matched.rows, u64::from(ROWS));
+    assert_eq!(counts.matched.rows, u64::from(total));
     let accounted = counts.queued + counts.dropped.total();
     assert_eq!(accounted, counts.matched);
     assert_eq!(statistics.bytes, counts.queued_bytes);
@@ -94,16 +100,31 @@ fn rows_that_nobody_reads_stay_within_the_queue_s_bytes_and_all_are_accounted_fo
         times: 3,
         pause: std::time::Duration::from_secs(600),
     };
-    for policy in [QueuePolicy::DropOldest, QueuePolicy::DropNewest, disconnect] {
-        for rows in [1_000, 100, 10, 1] {
-            let (kept, counted) = unread(rows, policy);
-            let what = format!("{policy:?}, {rows} rows a batch: {kept} kept, {counted} counted");
-            println!("{what}");
-            assert!(counted <= QUEUE_BYTES_MAX, "{what}");
-            // The bound, and a tenth for what isn't columns.
-            assert!(kept <= QUEUE_BYTES_MAX + QUEUE_BYTES_MAX / 10, "{what}");
-            // And what is counted is what is there, not more: the bound can be used.
-            assert!(counted <= kept + kept / 10, "{what}");
-        }
+    let events: Vec<_> = (0..1_000).map(process).collect();
+    // As many batches as the bytes allow: the bound in bytes must hold by itself, however small the batches are.
+    let unbounded = QueueLimits {
+        items_max: usize::MAX,
+        ..QueueLimits::default()
+    };
+    let oldest = QueuePolicy::DropOldest;
+    let table = [
+        (ROWS, 1_000, QueueLimits::default(), oldest),
+        (ROWS, 1_000, QueueLimits::default(), QueuePolicy::DropNewest),
+        (ROWS, 1_000, QueueLimits::default(), disconnect),
+        (ROWS, 100, unbounded, oldest),
+        (ROWS / 10, 10, unbounded, oldest),
+        (ROWS / 100, 1, unbounded, QueuePolicy::DropNewest),
+    ];
+    for (total, rows, limits, policy) in table {
+        let (kept, counted) = unread(total, &events[..rows], limits, policy);
+        let what = format!("{policy:?}, {rows} rows a batch: {kept} kept, {counted} counted");
+        println!("{what}");
+        // The bound is used, and no more than it and a tenth.
+        assert!(
+            counted <= QUEUE_BYTES_MAX && counted > QUEUE_BYTES_MAX / 10 * 9,
+            "{what}"
+        );
+        assert!(kept <= QUEUE_BYTES_MAX + QUEUE_BYTES_MAX / 10, "{what}");
+        assert!(kept >= QUEUE_BYTES_MAX / 10 * 8, "{what}");
     }
 }

@@ -10,7 +10,7 @@ use super::queue::{Budget, Charge, StandsBack};
 use crate::count::DropReason;
 
 /// How one subscriber gets an item.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Seat<'c> {
     /// Its queue reserves the bytes itself.
     Alone,

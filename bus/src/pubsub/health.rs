@@ -43,15 +43,15 @@ impl BusHealth {
         subscribers.sort_by_key(|(lost, subscriber)| (u64::MAX - lost, subscriber.id));
         let slow = subscribers.iter().filter(|(lost, _)| *lost > 0).count();
         let mut rows = Rows::default();
-        rows.add(WHOLE, "published_rows", statistics.published.rows);
-        rows.add(WHOLE, "published_batches", statistics.published.batches);
+        rows.add(WHOLE, "published_rows", &statistics.published.rows);
+        rows.add(WHOLE, "published_batches", &statistics.published.batches);
         rows.counts(WHOLE, &statistics.total);
-        rows.add(WHOLE, "bytes", statistics.bytes);
-        rows.add(WHOLE, "bytes_max", statistics.bytes_max);
-        rows.add(WHOLE, "subscribers", subscribers.len());
-        rows.add(WHOLE, "subscribers_slow", slow);
+        rows.add(WHOLE, "bytes", &statistics.bytes);
+        rows.add(WHOLE, "bytes_max", &statistics.bytes_max);
+        rows.add(WHOLE, "subscribers", &subscribers.len());
+        rows.add(WHOLE, "subscribers_slow", &slow);
         let told = subscribers.len().min(HEALTH_SUBSCRIBERS_MAX);
-        rows.add(WHOLE, "subscribers_left_out", subscribers.len() - told);
+        rows.add(WHOLE, "subscribers_left_out", &(subscribers.len() - told));
         for (lost, subscriber) in subscribers.into_iter().take(told) {
             rows.subscriber(subscriber, lost);
         }
@@ -74,7 +74,7 @@ impl Default for Rows {
 }
 
 impl Rows {
-    fn add(&mut self, item: &str, attribute: &str, value: impl ToString) {
+    fn add(&mut self, item: &str, attribute: &str, value: &dyn ToString) {
         let event = InventoryEvent {
             timestamp: self.timestamp,
             class: CLASS.to_owned(),
@@ -86,25 +86,25 @@ impl Rows {
     }
 
     fn counts(&mut self, item: &str, counts: &QueueCounts) {
-        self.add(item, "matched_rows", counts.matched.rows);
-        self.add(item, "delivered_rows", counts.delivered.rows);
+        self.add(item, "matched_rows", &counts.matched.rows);
+        self.add(item, "delivered_rows", &counts.delivered.rows);
         for (reason, count) in counts.dropped.iter() {
-            self.add(item, &format!("dropped_rows[{reason}]"), count.rows);
+            self.add(item, &format!("dropped_rows[{reason}]"), &count.rows);
         }
-        self.add(item, "queued_rows", counts.queued.rows);
-        self.add(item, "queued_batches", counts.queued.batches);
-        self.add(item, "queued_bytes", counts.queued_bytes);
+        self.add(item, "queued_rows", &counts.queued.rows);
+        self.add(item, "queued_batches", &counts.queued.batches);
+        self.add(item, "queued_bytes", &counts.queued_bytes);
     }
 
     fn subscriber(&mut self, subscriber: &SubscriberStatistics, lost: u64) {
         let item = format!("{SUBSCRIBER}/{}", subscriber.name);
-        self.add(&item, "policy", subscriber.policy.as_str());
+        self.add(&item, "policy", &subscriber.policy.as_str());
         self.counts(&item, &subscriber.counts);
-        self.add(&item, "batches_max", subscriber.limits.items_max);
-        self.add(&item, "bytes_max", subscriber.limits.bytes_max);
-        self.add(&item, "slow", lost > 0);
+        self.add(&item, "batches_max", &subscriber.limits.items_max);
+        self.add(&item, "bytes_max", &subscriber.limits.bytes_max);
+        self.add(&item, "slow", &(lost > 0));
         if lost > 0 {
-            self.add(&item, "lost_rows", lost);
+            self.add(&item, "lost_rows", &lost);
         }
         if let Some(standing) = subscriber.standing {
             let text = match standing {
@@ -114,7 +114,80 @@ impl Rows {
                     format!("cut-off for {} ms more", pause_left.as_millis())
                 }
             };
-            self.add(&item, "standing", text);
+            self.add(&item, "standing", &text);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::count::{Count, DropReason};
+    use crate::pubsub::{EventBus as _, LocalBus, SubscriptionOptions};
+    use crate::topic::TopicPattern;
+
+    /// `item attribute=value` of each row.
+    fn texts(events: &[CollectionEvent]) -> Vec<String> {
+        let text = |event: &CollectionEvent| match event {
+            CollectionEvent::Inventory(row) => {
+                assert_eq!(row.class, CLASS);
+                format!("{} {}={}", row.item, row.attribute, row.value)
+            }
+            other => panic!("{other:?}"),
+        };
+        events.iter().map(text).collect()
+    }
+
+    fn statistics(subscribers: usize) -> BusStatistics {
+        let bus = LocalBus::new();
+        let held: Vec<_> = (0..subscribers)
+            .map(|number| {
+                let all = TopicPattern::parse(">").unwrap();
+                let options = SubscriptionOptions::new(format!("s{number}")).pattern(all);
+                bus.subscribe(options).unwrap()
+            })
+            .collect();
+        let statistics = bus.statistics();
+        drop(held);
+        statistics
+    }
+
+    #[test]
+    fn who_lost_rows_since_the_last_time_is_slow() {
+        let mut health = BusHealth::default();
+        let mut statistics = statistics(2);
+        let mut check = |lost: u64, expected: [&str; 3]| {
+            let drops = &mut statistics.subscribers[1].counts.dropped;
+            drops.add(DropReason::QueueFull, Count::batch(lost));
+            let texts = texts(&health.events(&statistics));
+            for text in expected {
+                assert!(
+                    texts.iter().any(|found| found == text),
+                    "{text}: {texts:#?}"
+                );
+            }
+        };
+        let (fast, none) = ("subscriber/s0 slow=false", "bus subscribers_slow=0");
+        check(0, [fast, none, "subscriber/s1 slow=false"]);
+        check(
+            7,
+            [fast, "bus subscribers_slow=1", "subscriber/s1 lost_rows=7"],
+        );
+        check(0, [fast, none, "subscriber/s1 dropped_rows[queue-full]=7"]);
+    }
+
+    #[test]
+    fn however_many_subscribers_there_are_the_rows_are_bounded_and_the_slow_come_first() {
+        let mut statistics = statistics(HEALTH_SUBSCRIBERS_MAX + 9);
+        let last = statistics.subscribers.last_mut().unwrap();
+        let slow = format!("subscriber/{} lost_rows=3", last.name);
+        last.counts
+            .dropped
+            .add(DropReason::BusFull, Count::batch(3));
+        let texts = texts(&BusHealth::default().events(&statistics));
+        assert!(texts.contains(&"bus subscribers_left_out=9".to_owned()));
+        assert!(texts.contains(&slow), "{texts:#?}");
+        let told = texts.iter().filter(|text| text.contains(" policy="));
+        assert_eq!(told.count(), HEALTH_SUBSCRIBERS_MAX);
     }
 }

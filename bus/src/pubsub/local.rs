@@ -7,29 +7,27 @@
 
 mod feed;
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::{Duration, Instant};
 
 use super::cover::{Covers, Seat};
-use super::filtered::{Filtered, FilteredOnce};
+use super::filtered::FilteredOnce;
+use super::offering::{Offering, Waiting};
 use super::outlet::{Outlet, Parcel};
-use super::queue::{Budget, Charge, Offer};
+use super::queue::Budget;
 use super::rows::RowFilter;
 use super::slow::SlowWatch;
-use super::statistics::{BusStatistics, SubscriberStatistics};
+use super::statistics::BusStatistics;
 use super::subscriber::Registry;
-use super::tables::{TableGuard, Tables};
+use super::subscription::Subscription;
+use super::tables::Tables;
 use super::{
-    BUS_BYTES_MAX, Clock, EventBus, EventFilter, PublishError, PublisherId, Pushed, Queue,
-    QueueCounts, Receipt, SUBSCRIPTIONS_MAX, SubscribeError, Subscriber, SubscriptionId,
-    SubscriptionOptions, Weigh,
+    BUS_BYTES_MAX, Clock, EventBus, PublishError, PublisherId, Queue, QueueCounts, Receipt,
+    SUBSCRIPTIONS_MAX, SubscribeError, Subscriber, SubscriptionId, SubscriptionOptions, Weigh,
 };
 use crate::batch::{Batch, BatchHeader};
-use crate::count::{Count, DropReason};
-use crate::topic::{TopicMatcher, TopicPattern};
+use crate::count::Count;
+use crate::topic::TopicMatcher;
 use crate::wire::WireBatch;
 
 /// The bounds of a bus, and its clock.
@@ -82,68 +80,6 @@ struct Table {
     departed: QueueCounts,
     /// Where subscriptions with an interval get theirs from.
     tables: Option<Arc<dyn Tables>>,
-}
-
-#[derive(Debug)]
-struct Subscription {
-    id: SubscriptionId,
-    name: Arc<str>,
-    patterns: Vec<TopicPattern>,
-    filter: EventFilter,
-    /// Shared with every subscription that asks the same.
-    rows: Option<Arc<RowFilter>>,
-    /// Whose events it doesn't get.
-    without: Option<PublisherId>,
-    /// It gets tables, so often, and nothing else.
-    every: Option<Duration>,
-    /// Asks for them as long as it is there.
-    tables: OnceLock<TableGuard>,
-    outlet: Outlet,
-}
-
-impl PartialEq for Subscription {
-    fn eq(&self, other: &Self) -> bool {
-        self.id == other.id
-    }
-}
-
-impl Eq for Subscription {}
-
-impl PartialOrd for Subscription {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Subscription {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.id.cmp(&other.id)
-    }
-}
-
-impl Subscription {
-    #[inline]
-    fn wants(&self, from: PublisherId, header: &BatchHeader) -> bool {
-        self.without != Some(from) && self.filter.wants(header)
-    }
-
-    /// Whether its batches must have been looked into.
-    fn reads_columns(&self) -> bool {
-        self.rows.is_some() || matches!(self.outlet, Outlet::Columns(_))
-    }
-
-    fn statistics(&self) -> SubscriberStatistics {
-        SubscriberStatistics {
-            id: self.id,
-            name: self.name.as_ref().to_owned(),
-            patterns: self.patterns.clone(),
-            policy: self.outlet.policy(),
-            limits: self.outlet.limits(),
-            standing: self.outlet.standing(),
-            every: self.every,
-            counts: self.outlet.counts(),
-        }
-    }
 }
 
 impl LocalBus {
@@ -255,111 +191,6 @@ impl Registry for Inner {
     }
 }
 
-/// A publish on its way through the matching subscriptions.
-struct Offering {
-    position: u64,
-    matched: usize,
-    queued: usize,
-    /// Those whose policy is to wait, and that are full.
-    waiting: Vec<(Arc<Subscription>, Parcel, Option<Arc<Charge>>)>,
-}
-
-impl Offering {
-    #[inline]
-    fn offer(&mut self, subscription: &Arc<Subscription>, parcel: Parcel, seat: Seat<'_>) {
-        let charge = match seat {
-            Seat::Alone => None,
-            Seat::Charged(charge) => Some(charge),
-            Seat::Refused(reason) => {
-                let rows = parcel.rows();
-                return self.note(subscription.outlet.refuse(self.position, rows, reason));
-            }
-        };
-        match subscription.outlet.offer(self.position, parcel, charge) {
-            Offer::Done(pushed) => self.note(pushed),
-            Offer::Full(parcel) => {
-                let subscription = Arc::clone(subscription);
-                self.waiting.push((subscription, parcel, charge.cloned()));
-            }
-        }
-    }
-
-    fn offer_filtered(
-        &mut self,
-        subscription: &Arc<Subscription>,
-        filtered: Filtered,
-        covers: &mut Covers<'_>,
-    ) {
-        match filtered {
-            Filtered::Nothing => {}
-            Filtered::Rows(rows) => {
-                let parcel = Parcel::Batch(rows);
-                // Who else gets these rows isn't known yet.
-                let outlet = &subscription.outlet;
-                let seat = covers.seat(&parcel, outlet, || std::iter::once(outlet));
-                self.offer(subscription, parcel, seat);
-            }
-            Filtered::Failed(rows) => {
-                let reason = DropReason::Fault;
-                self.note(subscription.outlet.refuse(self.position, rows, reason));
-            }
-        }
-    }
-
-    #[inline]
-    fn note(&mut self, pushed: Pushed) {
-        match pushed {
-            Pushed::Queued => {
-                self.matched += 1;
-                self.queued += 1;
-            }
-            Pushed::Dropped(_) => self.matched += 1,
-            Pushed::Gone => {}
-        }
-    }
-
-    /// One clock for all: several stalled subscribers cost the longest of their deadlines, not the sum.
-    #[cold]
-    fn wait(&mut self) {
-        let since = Instant::now();
-        for (subscription, parcel, charge) in std::mem::take(&mut self.waiting) {
-            let pushed =
-                subscription
-                    .outlet
-                    .push_waiting(self.position, parcel, charge.as_ref(), since);
-            self.note(pushed);
-        }
-    }
-
-    fn receipt(&self) -> Receipt {
-        Receipt {
-            position: self.position,
-            matched: self.matched,
-            queued: self.queued,
-        }
-    }
-}
-
-/// A publish that has to wait for subscribers which are full and whose policy is to wait. Everybody
-/// else has the batch already.
-#[must_use = "those who are waited for don't get the batch otherwise"]
-pub struct Waiting(Offering);
-
-impl Waiting {
-    /// Waits on this thread, at most for the longest of their deadlines.
-    pub fn wait(mut self) -> Receipt {
-        self.0.wait();
-        self.0.receipt()
-    }
-}
-
-impl fmt::Debug for Waiting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let subscribers = self.0.waiting.len();
-        write!(f, "Waiting for {subscribers} subscribers")
-    }
-}
-
 impl LocalBus {
     /// Publishes what came over a wire. It is decoded only if somebody here reads its columns. Doesn't
     /// wait: who has to be waited for is handed back.
@@ -421,12 +252,7 @@ impl LocalBus {
             table = self.inner.lock();
         }
         let position = table.count(&parcel)?;
-        let mut offering = Offering {
-            position,
-            matched: 0,
-            queued: 0,
-            waiting: Vec::new(),
-        };
+        let mut offering = Offering::new(position);
         let subscriptions = table.matcher.matches(&parcel.header().topic);
         let all_rows_to = || {
             let wanting = subscriptions.iter().filter(|subscription| {
@@ -470,11 +296,7 @@ impl LocalBus {
         if self.inner.budget.has_lost() {
             self.inner.tell_slow();
         }
-        if offering.waiting.is_empty() {
-            Ok(Ok(offering.receipt()))
-        } else {
-            Ok(Err(Waiting(offering)))
-        }
+        Ok(offering.finish())
     }
 
     /// As [`EventBus::subscribe`], for a connection: it gets batches as they came, where nobody here

@@ -14,6 +14,7 @@ mod health;
 mod kind;
 mod local;
 mod null;
+mod offering;
 mod options;
 mod outlet;
 mod queue;
@@ -21,6 +22,7 @@ mod rows;
 mod slow;
 mod statistics;
 mod subscriber;
+mod subscription;
 mod tables;
 
 use std::fmt;
@@ -40,8 +42,9 @@ pub use filter::{
 };
 pub use health::{BusHealth, HEALTH_SUBSCRIBERS_MAX};
 pub use kind::{BusKind, UnknownBusKind};
-pub use local::{LocalBus, LocalBusOptions, Waiting};
+pub use local::{LocalBus, LocalBusOptions};
 pub use null::NullBus;
+pub use offering::Waiting;
 pub use options::{
     PATTERNS_PER_SUBSCRIPTION_MAX, SUBSCRIPTIONS_MAX, SubscribeError, SubscriptionOptions,
 };

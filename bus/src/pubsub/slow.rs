@@ -196,7 +196,9 @@ mod tests {
                 .unwrap()
         });
         let (watch, began) = (SlowWatch::default(), Instant::now());
-        let table: [(u64, [(u64, u64); 2], &[(&str, u64)]); 7] = [
+        type Lost = [(u64, u64); 2];
+        type Due = &'static [(&'static str, u64)];
+        let table: [(u64, Lost, Due); 7] = [
             (0, [(0, 0), (0, 9)], &[]),
             (1, [(3, 0), (0, 9)], &[("a", 3)]),
             (2, [(5, 0), (7, 9)], &[("b", 7)]),

@@ -14,7 +14,7 @@ pub(super) const fn buffers(field_type: FieldType) -> usize {
 }
 
 /// The buffers of all columns of a kind.
-pub(super) const fn buffers_of(kind: Kind) -> usize {
+pub(crate) const fn buffers_of(kind: Kind) -> usize {
     BUFFERS_OF[kind as usize]
 }
 

@@ -21,6 +21,7 @@ pub use header::{
     Deliver, ErrorFrame, GapFrame, Goodbye, Hello, Later, Ping, Pong, Reply, Request, Subscribe,
     Subscribed, Unsubscribe, Welcome, WireComparison, WireLiteral, WirePolicy, decode_header,
 };
+pub(crate) use lengths::buffers_of;
 pub use publish::{
     CheckedTable, DecodeError, EncodeError, PUBLISH_BYTES_MAX, PublishError, PublishFrame, Stamp,
     encode,

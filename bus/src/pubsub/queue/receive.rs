@@ -26,7 +26,7 @@ use crate::sync::{MutexGuard, yield_now};
 const YIELDS_BEFORE_LOOKING: usize = 10;
 /// A model has fewer: each is an order of steps more.
 #[cfg(all(test, feature = "loom"))]
-const YIELDS_BEFORE_LOOKING: usize = 0;
+const YIELDS_BEFORE_LOOKING: usize = 1;
 
 /// From how many items at once on a receiver looks again at once: fewer don't pay for the lock.
 const PLENTY_ITEMS: usize = 64;

@@ -15,6 +15,8 @@ use crate::pubsub::{BusStatistics, LocalBusOptions, QueuePolicy};
 
 const PUBLISHERS: u64 = 3;
 const READERS: u64 = 4;
+/// Each has a connection of its own.
+const CLIENTS: usize = 7;
 /// Some twenty batches: the readers' queues together would hold more.
 const BUS_BYTES: u64 = 300_000;
 
@@ -239,7 +241,7 @@ fn in_chaos_over_the_socket_all_is_counted_in_order_and_within_bounds() {
         broker: None,
     };
     house.start(|options| options);
-    let clients = [(); (PUBLISHERS + READERS) as usize].map(|()| {
+    let clients = [(); CLIENTS].map(|()| {
         let mut options = ClientOptions::new(house.socket(), "chaos");
         options.backoff_min = Duration::from_millis(1);
         options.backoff_max = Duration::from_millis(5);
