@@ -15,6 +15,7 @@ use arrow_buffer::BooleanBuffer;
 
 use super::outlet::{Outlet, Parcel};
 use super::queue::Offer;
+use super::resume::{Resumable, Ring, RingLimits, Track};
 use super::rows::RowFilter;
 use super::statistics::{BusStatistics, SubscriberStatistics};
 use super::subscriber::Registry;
@@ -33,19 +34,32 @@ pub struct LocalBus {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug, Default)]
-struct Inner {
+#[derive(Debug)]
+pub(super) struct Inner {
     table: Mutex<Table>,
+    ring: Arc<Ring>,
+}
+
+impl Default for Inner {
+    /// Without a ring: nobody can come back to a bus that has no socket.
+    fn default() -> Self {
+        Self {
+            table: Mutex::default(),
+            ring: Arc::new(Ring::new(RingLimits::NONE)),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
-struct Table {
+pub(super) struct Table {
     published: Count,
     closed: bool,
     matcher: TopicMatcher<Arc<Subscription>>,
     subscriptions: BTreeMap<SubscriptionId, Arc<Subscription>>,
     /// How many of them select rows.
     selecting: usize,
+    /// How many of them are connections'.
+    resumable: usize,
     departed: QueueCounts,
 }
 
@@ -93,12 +107,18 @@ impl Subscription {
         self.rows.is_some() || matches!(self.outlet, Outlet::Columns(_))
     }
 
+    /// Whether its receiver may come back for what it missed.
+    fn is_resumable(&self) -> bool {
+        matches!(self.outlet, Outlet::Parcels(_))
+    }
+
     fn statistics(&self) -> SubscriberStatistics {
         SubscriberStatistics {
             id: self.id,
             name: self.name.as_ref().to_owned(),
             patterns: self.patterns.clone(),
             policy: self.outlet.policy(),
+            away: self.outlet.is_away(),
             counts: self.outlet.counts(),
         }
     }
@@ -112,7 +132,7 @@ impl LocalBus {
 }
 
 impl Inner {
-    fn lock(&self) -> MutexGuard<'_, Table> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -145,6 +165,14 @@ impl Table {
             .iter()
             .any(|one| one.reads_columns() && one.wants(from, header))
     }
+
+    /// Whether anybody who gets a batch may have to get it again.
+    #[inline]
+    fn is_kept(&self, from: PublisherId, header: &BatchHeader) -> bool {
+        let subscriptions = || self.matcher.matches(&header.topic);
+        let keeps = |one: &Arc<Subscription>| one.is_resumable() && one.wants(from, header);
+        self.resumable > 0 && subscriptions().iter().any(keeps)
+    }
 }
 
 impl Registry for Inner {
@@ -157,6 +185,7 @@ impl Registry for Inner {
             table.matcher.remove(pattern, &subscription);
         }
         table.selecting -= usize::from(subscription.rows.is_some());
+        table.resumable -= usize::from(subscription.is_resumable());
         let (counts, left) = subscription.outlet.retire();
         table.departed += &counts;
         drop(table);
@@ -250,7 +279,7 @@ impl fmt::Debug for Waiting {
 
 /// What a row filter left of a batch.
 #[derive(Clone)]
-enum Filtered {
+pub(super) enum Filtered {
     Nothing,
     Rows(Arc<Batch>),
     /// The batch couldn't be cut; as many rows as should have been in it.
@@ -282,7 +311,7 @@ impl FilteredOnce {
     }
 }
 
-fn cut(batch: &Arc<Batch>, mask: &BooleanBuffer) -> Filtered {
+pub(super) fn cut(batch: &Arc<Batch>, mask: &BooleanBuffer) -> Filtered {
     let selected = mask.count_set_bits();
     if selected == 0 {
         return Filtered::Nothing;
@@ -361,6 +390,10 @@ impl LocalBus {
             table = self.inner.lock();
         }
         let position = table.count(&parcel)?;
+        // Before anybody is offered it: who is away looks for it there.
+        let pushed_out = table
+            .is_kept(from, parcel.header())
+            .then(|| self.inner.ring.push(position, &parcel, Instant::now()));
         let mut offering = Offering {
             position,
             matched: 0,
@@ -392,6 +425,7 @@ impl LocalBus {
         }
         drop(subscriptions);
         drop(table);
+        drop(pushed_out);
         if offering.waiting.is_empty() {
             Ok(Ok(offering.receipt()))
         } else {
@@ -399,23 +433,51 @@ impl LocalBus {
         }
     }
 
+    /// Keeps the last batches for connections that come back, within these limits. Without that, they are
+    /// told how much they missed and get nothing of it.
+    pub(crate) fn keep(&self, limits: RingLimits) {
+        self.inner.ring.limit(limits);
+    }
+
+    /// Lets go of what was kept too long.
+    pub(crate) fn trim(&self, now: Instant) {
+        self.inner.ring.trim(now);
+    }
+
+    /// The position of the last batch.
+    pub(crate) fn position(&self) -> u64 {
+        self.inner.lock().published.batches
+    }
+
     /// As [`EventBus::subscribe`], for a connection: it gets batches as they came, where nobody here
-    /// has looked into them.
+    /// has looked into them, and may come back for what it missed.
     ///
     /// # Errors
     /// [`SubscribeError`], and then nothing has changed.
-    pub fn subscribe_parcels(
+    pub(crate) fn subscribe_resumable(
         &self,
         options: SubscriptionOptions,
-    ) -> Result<Subscriber<Parcel>, SubscribeError> {
-        self.register(options, Outlet::Parcels)
+    ) -> Result<Resumable, SubscribeError> {
+        let mut made = None;
+        let (subscriber, start) = self.register(options, |queue, rows| {
+            let ring = Arc::clone(&self.inner.ring);
+            let track = Arc::new(Track::new(queue, rows.cloned(), ring));
+            made = Some(Arc::clone(&track));
+            Outlet::Parcels(track)
+        })?;
+        let closed = || SubscribeError::Closed {
+            name: subscriber.name().to_owned(),
+        };
+        let track = made.ok_or_else(closed)?;
+        let bus = Arc::downgrade(&self.inner);
+        Ok(Resumable::new(subscriber, track, bus, start))
     }
 
     fn register<T: Weigh>(
         &self,
         options: SubscriptionOptions,
-        outlet: impl FnOnce(Arc<Queue<T>>) -> Outlet,
-    ) -> Result<Subscriber<T>, SubscribeError> {
+        outlet: impl FnOnce(Arc<Queue<T>>, Option<&Arc<RowFilter>>) -> Outlet,
+    ) -> Result<(Subscriber<T>, u64), SubscribeError> {
         let rows = options.check()?;
         let mut table = self.inner.lock();
         if table.closed {
@@ -431,6 +493,7 @@ impl LocalBus {
             same.map_or_else(|| Arc::new(rows), Arc::clone)
         });
         let queue = Arc::new(Queue::new(options.policy, options.limits));
+        let outlet = outlet(Arc::clone(&queue), rows.as_ref());
         let subscription = Arc::new(Subscription {
             id: SubscriptionId::unique(),
             name: options.name.into(),
@@ -438,22 +501,25 @@ impl LocalBus {
             filter: options.filter,
             rows,
             without: options.owner.filter(|_| !options.own_events),
-            outlet: outlet(Arc::clone(&queue)),
+            outlet,
         });
         table.selecting += usize::from(subscription.rows.is_some());
+        table.resumable += usize::from(subscription.is_resumable());
         for pattern in &subscription.patterns {
             table.matcher.insert(pattern, Arc::clone(&subscription));
         }
         table
             .subscriptions
             .insert(subscription.id, Arc::clone(&subscription));
+        let start = table.published.batches;
         let registry: Weak<Inner> = Arc::downgrade(&self.inner);
-        Ok(Subscriber {
+        let subscriber = Subscriber {
             id: subscription.id,
             name: Arc::clone(&subscription.name),
             queue,
             registry,
-        })
+        };
+        Ok((subscriber, start))
     }
 }
 
@@ -464,7 +530,8 @@ impl EventBus for LocalBus {
     }
 
     fn subscribe(&self, options: SubscriptionOptions) -> Result<Subscriber, SubscribeError> {
-        self.register(options, Outlet::Columns)
+        let registered = self.register(options, |queue, _| Outlet::Columns(queue));
+        registered.map(|(subscriber, _)| subscriber)
     }
 
     fn unsubscribe(&self, id: SubscriptionId) -> bool {
@@ -490,6 +557,7 @@ impl EventBus for LocalBus {
             published,
             total,
             departed,
+            ring: self.inner.ring.counts(),
             subscribers,
         }
     }

@@ -12,6 +12,7 @@ mod null;
 mod options;
 mod outlet;
 mod queue;
+mod resume;
 mod rows;
 mod statistics;
 mod subscriber;
@@ -39,9 +40,11 @@ pub use options::{
 pub use outlet::Parcel;
 pub(crate) use queue::Offered;
 pub use queue::{
-    Delivery, Gap, Pushed, QUEUE_BATCHES_MAX, QUEUE_BYTES_MAX, QUEUE_GAPS_MAX, Queue, QueueCounts,
-    QueueLimits, QueuePolicy, Recv, Weigh,
+    Delivery, Gap, Incarnation, Incarnations, Pushed, QUEUE_BATCHES_MAX, QUEUE_BYTES_MAX,
+    QUEUE_GAPS_MAX, Queue, QueueCounts, QueueLimits, QueuePolicy, Recv, Weigh,
 };
+pub(crate) use resume::Resumable;
+pub use resume::{RING_AGE_MAX, RING_BATCHES_MAX, RING_BYTES_MAX, RingCounts, RingLimits};
 pub use statistics::{BusStatistics, SubscriberStatistics};
 pub(crate) use subscriber::Registry;
 pub use subscriber::Subscriber;

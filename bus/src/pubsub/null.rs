@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use super::statistics::{BusStatistics, SubscriberStatistics};
 use super::subscriber::Registry;
 use super::{
-    EventBus, PublishError, PublisherId, Queue, QueueCounts, Receipt, SUBSCRIPTIONS_MAX,
-    SubscribeError, Subscriber, SubscriptionId, SubscriptionOptions,
+    EventBus, PublishError, PublisherId, Queue, QueueCounts, Receipt, RingCounts,
+    SUBSCRIPTIONS_MAX, SubscribeError, Subscriber, SubscriptionId, SubscriptionOptions,
 };
 use crate::batch::Batch;
 use crate::count::{Count, DropReason};
@@ -134,6 +134,7 @@ impl EventBus for NullBus {
                 name: idle.name.as_ref().to_owned(),
                 patterns: idle.patterns.clone(),
                 policy: idle.queue.policy(),
+                away: false,
                 counts: idle.queue.counts(),
             })
             .collect();
@@ -141,6 +142,7 @@ impl EventBus for NullBus {
             published: state.published,
             total,
             departed: QueueCounts::default(),
+            ring: RingCounts::default(),
             subscribers,
         }
     }

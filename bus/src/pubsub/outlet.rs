@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::queue::Offer;
+use super::resume::Track;
 use super::{Delivery, Pushed, Queue, QueueCounts, QueuePolicy, Weigh};
 use crate::batch::{Batch, BatchHeader};
 use crate::count::DropReason;
@@ -53,7 +54,7 @@ pub(super) enum Outlet {
     /// Of a receiver that reads columns.
     Columns(Arc<Queue<Arc<Batch>>>),
     /// Of a connection.
-    Parcels(Arc<Queue<Parcel>>),
+    Parcels(Arc<Track>),
 }
 
 /// What was in a queue that is retired.
@@ -64,29 +65,40 @@ pub(super) enum Left {
 }
 
 macro_rules! either {
-    ($outlet:expr, $queue:ident => $body:expr) => {
+    ($outlet:expr, $end:ident => $body:expr) => {
         match $outlet {
-            Outlet::Columns($queue) => $body,
-            Outlet::Parcels($queue) => $body,
+            Outlet::Columns($end) => $body,
+            Outlet::Parcels($end) => $body,
         }
     };
 }
 
 impl Outlet {
     pub(super) fn policy(&self) -> QueuePolicy {
-        either!(self, queue => queue.policy())
+        either!(self, end => end.policy())
     }
 
     pub(super) fn counts(&self) -> QueueCounts {
-        either!(self, queue => queue.counts())
+        either!(self, end => end.counts())
     }
 
     pub(super) fn close(&self) {
-        either!(self, queue => queue.close());
+        match self {
+            Self::Columns(queue) => queue.close(),
+            Self::Parcels(track) => track.queue().close(),
+        }
+    }
+
+    /// Whether its receiver is gone, and may come back.
+    pub(super) fn is_away(&self) -> bool {
+        match self {
+            Self::Columns(_) => false,
+            Self::Parcels(track) => track.is_away(),
+        }
     }
 
     pub(super) fn refuse(&self, position: u64, rows: u64, reason: DropReason) -> Pushed {
-        either!(self, queue => queue.refuse(position, rows, reason))
+        either!(self, end => end.refuse(position, rows, reason))
     }
 
     /// Retires the queue and gives its last counts. What was in it is destroyed only with the second,
@@ -97,8 +109,8 @@ impl Outlet {
                 let (counts, left) = queue.retire_and_keep();
                 (counts, Left::Columns(left))
             }
-            Self::Parcels(queue) => {
-                let (counts, left) = queue.retire_and_keep();
+            Self::Parcels(track) => {
+                let (counts, left) = track.queue().retire_and_keep();
                 (counts, Left::Parcels(left))
             }
         }
@@ -114,7 +126,7 @@ impl Outlet {
                 Offer::Full(batch) => Offer::Full(Parcel::Batch(batch)),
             },
             (Self::Columns(_), Parcel::Wire(_)) => Offer::Done(Pushed::Gone),
-            (Self::Parcels(queue), parcel) => queue.offer(position, parcel),
+            (Self::Parcels(track), parcel) => track.offer(position, parcel),
         }
     }
 
@@ -124,7 +136,8 @@ impl Outlet {
                 queue.push_waiting(position, batch, since)
             }
             (Self::Columns(_), Parcel::Wire(_)) => Pushed::Gone,
-            (Self::Parcels(queue), parcel) => queue.push_waiting(position, parcel, since),
+            // Who goes away meanwhile leaves room.
+            (Self::Parcels(track), parcel) => track.queue().push_waiting(position, parcel, since),
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::{QueueCounts, QueuePolicy, SubscriptionId};
+use super::{QueueCounts, QueuePolicy, RingCounts, SubscriptionId};
 use crate::count::Count;
 use crate::topic::TopicPattern;
 
@@ -18,6 +18,8 @@ pub struct BusStatistics {
     pub total: QueueCounts,
     /// The sum over the subscribers that left; what was in their queues is in dropped\[closed\].
     pub departed: QueueCounts,
+    /// What is kept for connections that come back.
+    pub ring: RingCounts,
     /// The subscribers that are there, in the order in which they came.
     pub subscribers: Vec<SubscriberStatistics>,
 }
@@ -47,6 +49,8 @@ pub struct SubscriberStatistics {
     pub patterns: Vec<TopicPattern>,
     /// What its queue does when it is full.
     pub policy: QueuePolicy,
+    /// Whether its connection is gone, and may come back.
+    pub away: bool,
     /// Its counts.
     pub counts: QueueCounts,
 }

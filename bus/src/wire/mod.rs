@@ -8,6 +8,7 @@ mod columns;
 mod frame;
 mod header;
 mod lengths;
+mod more;
 mod publish;
 mod run;
 
@@ -20,6 +21,10 @@ pub use frame::{
 pub use header::{
     Deliver, ErrorFrame, GapFrame, Goodbye, Hello, Ping, Pong, Reply, Request, Subscribe,
     Subscribed, Unsubscribe, Welcome, WireComparison, WireLiteral, WirePolicy, decode_header,
+};
+pub use more::{
+    DeliverMore, GapMore, HelloMore, PongMore, ResumePoint, SessionName, SubscribeMore,
+    WelcomeMore, decode_with_more,
 };
 pub use publish::{
     CheckedTable, DecodeError, EncodeError, PUBLISH_BYTES_MAX, PublishError, PublishFrame, Stamp,

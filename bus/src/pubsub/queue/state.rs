@@ -3,9 +3,13 @@
 //! The invariant: `matched = delivered + dropped + queued` between any two calls, and each drop is
 //! part of exactly one gap, which stands between the items that it stood between.
 
+mod held;
+
 use std::collections::VecDeque;
 use std::mem;
 use std::time::Instant;
+
+use held::Held;
 
 use super::evicted::Evicted;
 use super::waiting::Waiting;
@@ -53,6 +57,8 @@ pub(super) struct State<T> {
 struct Slow {
     delivered: Count,
     dropped: Drops,
+    /// What waits elsewhere: it counts as queued.
+    held: Held,
     /// How many gaps are in the stream.
     gaps: usize,
     /// Since when the queue has been full without anything being taken, as far as a pusher has seen.
@@ -83,8 +89,9 @@ impl<T> State<T> {
             matched: self.matched,
             delivered: self.slow.delivered,
             dropped: self.slow.dropped,
-            queued: self.queued(),
+            queued: self.queued() + self.slow.held.now,
             queued_bytes: self.queued_bytes,
+            resent: self.slow.held.resent,
         }
     }
 
@@ -376,7 +383,10 @@ impl<T> State<T> {
     pub(super) fn retire(&mut self) -> VecDeque<Delivery<T>> {
         self.close();
         self.life = Life::Retired;
-        self.slow.dropped.add(DropReason::Closed, self.queued());
+        let held = mem::take(&mut self.slow.held.now);
+        self.slow
+            .dropped
+            .add(DropReason::Closed, self.queued() + held);
         self.slow.gaps = 0;
         self.unweigh_all();
         mem::take(&mut self.stream)

@@ -56,6 +56,7 @@ fn gap(missed: u64, reason: DropReason, from: u64, to: u64) -> Delivery<Item> {
         reason,
         from,
         to,
+        incarnations: None,
     }))
 }
 

@@ -1,6 +1,8 @@
 //! Promises of the broker and its client, over real sockets.
 
 mod clients;
+mod proxy;
+mod resume;
 mod rights;
 mod serving;
 mod strangers;
