@@ -256,7 +256,12 @@ pub struct Verb {
 }
 
 impl Verb {
-    fn start(mut command: Command) -> Self {
+    /// Starts it.
+    ///
+    /// # Panics
+    /// If it can't be started.
+    #[must_use]
+    pub fn start(mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let child = command.stderr(Stdio::piped()).spawn();
         let mut child = child.expect("a verb can be started");

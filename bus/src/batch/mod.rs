@@ -340,6 +340,17 @@ impl Batch {
         }
     }
 
+    /// The batch without its first rows; none where there are no others.
+    pub(crate) fn without_first(&self, rows: usize) -> Option<Self> {
+        let left = self.rows().checked_sub(rows).filter(|left| *left > 0)?;
+        let mut header = self.header().clone();
+        header.first_sequence = header.first_sequence.saturating_add(rows as u64);
+        Some(Self::of_records(
+            header,
+            self.0.shared.records.slice(rows, left),
+        ))
+    }
+
     /// Keeps the frames that the batch was decoded from.
     pub(crate) fn keep_frames(&self, frames: Bytes) {
         // Made already by somebody else: then they are the same.

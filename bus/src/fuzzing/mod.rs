@@ -17,9 +17,10 @@ use tokio::io::{AsyncRead, ReadBuf};
 use crate::batch::Batch;
 use crate::socket::FrameReader;
 use crate::wire::{
-    ALIGNMENT_LARGE, ALIGNMENT_SMALL, Deliver, ErrorFrame, Frame, FrameError, FrameType, GapFrame,
-    Goodbye, Hello, Ping, Pong, PublishFrame, Reply, Request, RunBuilder, Stamp, Subscribe,
-    Subscribed, Unsubscribe, Welcome, WireBatch, decode_header, encode,
+    ALIGNMENT_LARGE, ALIGNMENT_SMALL, Deliver, DeliverMore, ErrorFrame, Frame, FrameError,
+    FrameType, GapFrame, GapMore, Goodbye, Hello, HelloMore, Ping, Pong, PongMore, PublishFrame,
+    Reply, Request, RunBuilder, Stamp, Subscribe, SubscribeMore, Subscribed, Unsubscribe, Welcome,
+    WelcomeMore, WireBatch, decode_with_more, encode,
 };
 
 /// Who is said to have published.
@@ -115,27 +116,31 @@ pub fn header(data: &[u8]) {
     };
     macro_rules! stays {
         ($header:ty) => {
-            if let Ok(value) = decode_header::<$header>(frame_type, header) {
+            stays!($header, ())
+        };
+        ($header:ty, $more:ty) => {
+            if let Ok(value) = decode_with_more::<$header, $more>(frame_type, header) {
                 let sent = postcard::to_allocvec(&value).expect("what was read can be written");
-                let again = decode_header::<$header>(frame_type, &sent).expect("and read again");
+                let again = decode_with_more::<$header, $more>(frame_type, &sent);
+                let again = again.expect("and read again");
                 let again = postcard::to_allocvec(&again).expect("and written again");
                 assert_eq!(again, sent);
             }
         };
     }
     match frame_type {
-        FrameType::Hello => stays!(Hello),
-        FrameType::Welcome => stays!(Welcome),
+        FrameType::Hello => stays!(Hello, HelloMore),
+        FrameType::Welcome => stays!(Welcome, WelcomeMore),
         FrameType::Publish => publish_header(header),
-        FrameType::Subscribe => stays!(Subscribe),
+        FrameType::Subscribe => stays!(Subscribe, SubscribeMore),
         FrameType::Subscribed => stays!(Subscribed),
         FrameType::Unsubscribe => stays!(Unsubscribe),
-        FrameType::Deliver => stays!(Deliver<'_>),
-        FrameType::Gap => stays!(GapFrame),
+        FrameType::Deliver => stays!(Deliver<'_>, DeliverMore),
+        FrameType::Gap => stays!(GapFrame, GapMore),
         FrameType::Request => stays!(Request),
         FrameType::Reply => stays!(Reply),
         FrameType::Ping => stays!(Ping),
-        FrameType::Pong => stays!(Pong),
+        FrameType::Pong => stays!(Pong, PongMore),
         FrameType::Error => stays!(ErrorFrame),
         FrameType::Goodbye => stays!(Goodbye),
     }

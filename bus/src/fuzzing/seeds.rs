@@ -11,7 +11,8 @@ use super::*;
 use crate::batch::BatchHeader;
 use crate::event::{CollectionEvent, FieldType, Kind, Timestamp};
 use crate::wire::{
-    Later, VERSION, WireComparison, WireLiteral, WirePolicy, control_frame, frame_with_payload,
+    Later, ResumePoint, SessionName, VERSION, WireComparison, WireLiteral, WirePolicy,
+    control_frame, frame_with_payload,
 };
 
 type Seeds = BTreeMap<String, Vec<u8>>;
@@ -57,18 +58,37 @@ fn hello() -> Hello {
 /// A header of every type.
 fn headers() -> Seeds {
     let mut seeds = Seeds::new();
-    put(&mut seeds, FrameType::Hello, &hello());
-    put(&mut seeds, FrameType::Subscribe, &subscribe());
+    let (incarnation, session) = (u128::MAX, 1 << 100);
+    let resume = Some(SessionName {
+        incarnation,
+        session,
+    });
+    put(
+        &mut seeds,
+        FrameType::Hello,
+        &(hello(), HelloMore { resume }),
+    );
+    let resume = Some(ResumePoint {
+        incarnation,
+        position: 70_000,
+        rows: 3,
+    });
+    let more = SubscribeMore { resume };
+    put(&mut seeds, FrameType::Subscribe, &(subscribe(), more));
     let welcome = Welcome {
         version: VERSION,
         component: "weir".to_owned(),
         source: "uid:0,pid:1".to_owned(),
-        incarnation: u128::MAX,
+        incarnation,
         heartbeat_ms: 5_000,
         frame_bytes_max: 8 << 20,
         capabilities: vec!["control.status".to_owned()],
     };
-    put(&mut seeds, FrameType::Welcome, &welcome);
+    let more = WelcomeMore {
+        session: Some(session),
+        frames: 300,
+    };
+    put(&mut seeds, FrameType::Welcome, &(welcome, more));
     put(&mut seeds, FrameType::Subscribed, &Subscribed { id: 300 });
     put(&mut seeds, FrameType::Unsubscribe, &Unsubscribe { id: 1 });
     let (id, position, source) = (1, 1 << 40, "für ὅλην");
@@ -77,7 +97,8 @@ fn headers() -> Seeds {
         position,
         source,
     };
-    put(&mut seeds, FrameType::Deliver, &deliver);
+    let more = DeliverMore { more: true };
+    put(&mut seeds, FrameType::Deliver, &(deliver, more));
     let (missed, reason, from, to) = (Some(7), "queue-full".to_owned(), 1, 9);
     let gap = GapFrame {
         id,
@@ -86,7 +107,10 @@ fn headers() -> Seeds {
         from,
         to,
     };
-    put(&mut seeds, FrameType::Gap, &gap);
+    let more = GapMore {
+        incarnations: Some((1, incarnation)),
+    };
+    put(&mut seeds, FrameType::Gap, &(gap, more));
     let (topic, deadline_ms) = ("control.status".to_owned(), 1_000);
     let request = Request {
         id,
@@ -101,6 +125,7 @@ fn headers() -> Seeds {
     };
     put(&mut seeds, FrameType::Reply, &reply);
     put(&mut seeds, FrameType::Ping, &Ping { id: 1 << 33 });
+    // As one says it that knows no more.
     put(&mut seeds, FrameType::Pong, &Pong::default());
     let error = ErrorFrame {
         code,

@@ -9,12 +9,14 @@ mod feed;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Instant;
 
 use super::cover::{Covers, Seat};
 use super::filtered::FilteredOnce;
 use super::offering::{Offering, Waiting};
 use super::outlet::{Outlet, Parcel};
 use super::queue::Budget;
+use super::resume::{Resumable, Ring, RingLimits, Track};
 use super::rows::RowFilter;
 use super::slow::SlowWatch;
 use super::statistics::BusStatistics;
@@ -62,21 +64,25 @@ impl Default for LocalBus {
 }
 
 #[derive(Debug)]
-struct Inner {
+pub(super) struct Inner {
     table: Mutex<Table>,
     budget: Arc<Budget>,
     clock: Clock,
     slow: SlowWatch,
+    /// Keeps nothing until it is told to: nobody can come back to a bus that has no socket.
+    ring: Arc<Ring>,
 }
 
 #[derive(Debug, Default)]
-struct Table {
+pub(super) struct Table {
     published: Count,
     closed: bool,
     matcher: TopicMatcher<Arc<Subscription>>,
     subscriptions: BTreeMap<SubscriptionId, Arc<Subscription>>,
     /// How many of them select rows.
     selecting: usize,
+    /// How many of them are connections'.
+    resumable: usize,
     departed: QueueCounts,
     /// Where subscriptions with an interval get theirs from.
     tables: Option<Arc<dyn Tables>>,
@@ -97,13 +103,14 @@ impl LocalBus {
                 budget: Budget::new(bytes_max),
                 clock,
                 slow: SlowWatch::default(),
+                ring: Arc::new(Ring::new(RingLimits::NONE)),
             }),
         }
     }
 }
 
 impl Inner {
-    fn lock(&self) -> MutexGuard<'_, Table> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -128,6 +135,7 @@ impl Inner {
             departed,
             bytes: self.budget.used(),
             bytes_max: self.budget.bytes_max(),
+            ring: self.ring.counts(),
             subscribers,
         }
     }
@@ -168,6 +176,14 @@ impl Table {
             .iter()
             .any(|one| one.reads_columns() && one.wants(from, header))
     }
+
+    /// Whether anybody who gets a batch may have to get it again.
+    #[inline]
+    fn is_kept(&self, from: PublisherId, header: &BatchHeader) -> bool {
+        let subscriptions = || self.matcher.matches(&header.topic);
+        let keeps = |one: &Arc<Subscription>| one.is_resumable() && one.wants(from, header);
+        self.resumable > 0 && subscriptions().iter().any(keeps)
+    }
 }
 
 impl Registry for Inner {
@@ -182,6 +198,7 @@ impl Registry for Inner {
             }
             table.selecting -= usize::from(subscription.rows.is_some());
         }
+        table.resumable -= usize::from(subscription.is_resumable());
         let (counts, left) = subscription.outlet.retire();
         table.departed += &counts;
         drop(table);
@@ -252,6 +269,10 @@ impl LocalBus {
             table = self.inner.lock();
         }
         let position = table.count(&parcel)?;
+        // Before anybody is offered it: who is away looks for it there.
+        let pushed_out = table
+            .is_kept(from, parcel.header())
+            .then(|| self.inner.ring.push(position, &parcel, Instant::now()));
         let mut offering = Offering::new(position);
         let subscriptions = table.matcher.matches(&parcel.header().topic);
         let all_rows_to = || {
@@ -293,29 +314,58 @@ impl LocalBus {
         drop(covers);
         drop(subscriptions);
         drop(table);
+        drop(pushed_out);
         if self.inner.budget.has_lost() {
             self.inner.tell_slow();
         }
         Ok(offering.finish())
     }
 
+    /// Keeps the last batches for connections that come back, within these limits. Without that, they are
+    /// told how much they missed and get nothing of it.
+    pub(crate) fn keep(&self, limits: RingLimits) {
+        self.inner.ring.limit(limits);
+    }
+
+    /// Lets go of what was kept too long.
+    pub(crate) fn trim(&self, now: Instant) {
+        self.inner.ring.trim(now);
+    }
+
+    /// The position of the last batch.
+    pub(crate) fn position(&self) -> u64 {
+        self.inner.lock().published.batches
+    }
+
     /// As [`EventBus::subscribe`], for a connection: it gets batches as they came, where nobody here
-    /// has looked into them.
+    /// has looked into them, and may come back for what it missed.
     ///
     /// # Errors
     /// [`SubscribeError`], and then nothing has changed.
-    pub fn subscribe_parcels(
+    pub(crate) fn subscribe_resumable(
         &self,
         options: SubscriptionOptions,
-    ) -> Result<Subscriber<Parcel>, SubscribeError> {
-        self.register(options, Outlet::Parcels)
+    ) -> Result<Resumable, SubscribeError> {
+        let mut made = None;
+        let (subscriber, start) = self.register(options, |queue, rows| {
+            let ring = Arc::clone(&self.inner.ring);
+            let track = Arc::new(Track::new(queue, rows.cloned(), ring));
+            made = Some(Arc::clone(&track));
+            Outlet::Parcels(track)
+        })?;
+        let closed = || SubscribeError::Closed {
+            name: subscriber.name().to_owned(),
+        };
+        let track = made.ok_or_else(closed)?;
+        let bus = Arc::downgrade(&self.inner);
+        Ok(Resumable::new(subscriber, track, bus, start))
     }
 
     fn register<T: Weigh + Send + 'static>(
         &self,
         options: SubscriptionOptions,
-        outlet: impl FnOnce(Arc<Queue<T>>) -> Outlet,
-    ) -> Result<Subscriber<T>, SubscribeError> {
+        outlet: impl FnOnce(Arc<Queue<T>>, Option<&Arc<RowFilter>>) -> Outlet,
+    ) -> Result<(Subscriber<T>, u64), SubscribeError> {
         let rows = options.check()?;
         let mut table = self.inner.lock();
         if table.closed {
@@ -332,6 +382,7 @@ impl LocalBus {
         });
         let clock = self.inner.clock.clone();
         let queue = Queue::under(&self.inner.budget, options.policy, options.limits, clock);
+        let outlet = outlet(Arc::clone(&queue), rows.as_ref());
         let subscription = Arc::new(Subscription {
             id: SubscriptionId::unique(),
             name: options.name.into(),
@@ -341,8 +392,9 @@ impl LocalBus {
             without: options.owner.filter(|_| !options.own_events),
             every: options.every,
             tables: OnceLock::new(),
-            outlet: outlet(Arc::clone(&queue)),
+            outlet,
         });
+        table.resumable += usize::from(subscription.is_resumable());
         if subscription.every.is_none() {
             table.selecting += usize::from(subscription.rows.is_some());
             for pattern in &subscription.patterns {
@@ -352,6 +404,7 @@ impl LocalBus {
         table
             .subscriptions
             .insert(subscription.id, Arc::clone(&subscription));
+        let start = table.published.batches;
         drop(table);
         let registry: Weak<Inner> = Arc::downgrade(&self.inner);
         let subscriber = Subscriber {
@@ -362,7 +415,7 @@ impl LocalBus {
         };
         // Where there are none, it goes again with the subscriber.
         self.inner.ask_for_tables(&subscription)?;
-        Ok(subscriber)
+        Ok((subscriber, start))
     }
 }
 
@@ -373,7 +426,8 @@ impl EventBus for LocalBus {
     }
 
     fn subscribe(&self, options: SubscriptionOptions) -> Result<Subscriber, SubscribeError> {
-        self.register(options, Outlet::Columns)
+        let registered = self.register(options, |queue, _| Outlet::Columns(queue));
+        registered.map(|(subscriber, _)| subscriber)
     }
 
     fn unsubscribe(&self, id: SubscriptionId) -> bool {

@@ -18,6 +18,7 @@ mod offering;
 mod options;
 mod outlet;
 mod queue;
+mod resume;
 mod rows;
 mod slow;
 mod statistics;
@@ -50,10 +51,13 @@ pub use options::{
 };
 pub use outlet::Parcel;
 pub use queue::{
-    BUS_BYTES_MAX, CUT_OFF_PAUSE_MAX, Delivery, Gap, Pushed, QUEUE_BATCHES_MAX, QUEUE_BYTES_MAX,
-    QUEUE_GAPS_MAX, Queue, QueueCounts, QueueLimits, QueuePolicy, Recv, Standing, Weigh,
+    BUS_BYTES_MAX, CUT_OFF_PAUSE_MAX, Delivery, Gap, Incarnation, Incarnations, Pushed,
+    QUEUE_BATCHES_MAX, QUEUE_BYTES_MAX, QUEUE_GAPS_MAX, Queue, QueueCounts, QueueLimits,
+    QueuePolicy, Recv, Standing, Weigh,
 };
 pub(crate) use queue::{Budget, Offered};
+pub(crate) use resume::Resumable;
+pub use resume::{RING_AGE_MAX, RING_BATCHES_MAX, RING_BYTES_MAX, RingCounts, RingLimits};
 pub(crate) use slow::SlowWatch;
 pub use statistics::{BusStatistics, SubscriberStatistics};
 pub(crate) use subscriber::Registry;

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use super::statistics::{BusStatistics, SubscriberStatistics};
 use super::subscriber::Registry;
 use super::{
-    EventBus, PublishError, PublisherId, Queue, QueueCounts, Receipt, SUBSCRIPTIONS_MAX,
-    SubscribeError, Subscriber, SubscriptionId, SubscriptionOptions,
+    EventBus, PublishError, PublisherId, Queue, QueueCounts, Receipt, RingCounts,
+    SUBSCRIPTIONS_MAX, SubscribeError, Subscriber, SubscriptionId, SubscriptionOptions,
 };
 use crate::batch::Batch;
 use crate::count::{Count, DropReason};
@@ -137,6 +137,7 @@ impl EventBus for NullBus {
                 limits: idle.queue.limits(),
                 standing: idle.queue.standing(),
                 every: None,
+                away: false,
                 counts: idle.queue.counts(),
             })
             .collect();
@@ -146,6 +147,7 @@ impl EventBus for NullBus {
             departed: QueueCounts::default(),
             bytes: 0,
             bytes_max: 0,
+            ring: RingCounts::default(),
             subscribers,
         }
     }

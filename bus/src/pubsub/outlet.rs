@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::queue::{Charge, Emptied, Offer};
+use super::resume::Track;
 use super::{Pushed, Queue, QueueCounts, QueueLimits, QueuePolicy, Standing, Weigh};
 use crate::batch::{Batch, BatchHeader};
 use crate::count::DropReason;
@@ -56,7 +57,7 @@ pub(super) enum Outlet {
     /// Of a receiver that reads columns.
     Columns(Arc<Queue<Arc<Batch>>>),
     /// Of a connection.
-    Parcels(Arc<Queue<Parcel>>),
+    Parcels(Arc<Track>),
 }
 
 /// What was in a queue that is retired.
@@ -67,17 +68,17 @@ pub(super) enum Left {
 }
 
 macro_rules! either {
-    ($outlet:expr, $queue:ident => $body:expr) => {
+    ($outlet:expr, $end:ident => $body:expr) => {
         match $outlet {
-            Outlet::Columns($queue) => $body,
-            Outlet::Parcels($queue) => $body,
+            Outlet::Columns($end) => $body,
+            Outlet::Parcels($end) => $body,
         }
     };
 }
 
 impl Outlet {
     pub(super) fn policy(&self) -> QueuePolicy {
-        either!(self, queue => queue.policy())
+        either!(self, end => end.policy())
     }
 
     pub(super) fn limits(&self) -> QueueLimits {
@@ -94,15 +95,26 @@ impl Outlet {
     }
 
     pub(super) fn counts(&self) -> QueueCounts {
-        either!(self, queue => queue.counts())
+        either!(self, end => end.counts())
     }
 
     pub(super) fn close(&self) {
-        either!(self, queue => queue.close());
+        match self {
+            Self::Columns(queue) => queue.close(),
+            Self::Parcels(track) => track.queue().close(),
+        }
+    }
+
+    /// Whether its receiver is gone, and may come back.
+    pub(super) fn is_away(&self) -> bool {
+        match self {
+            Self::Columns(_) => false,
+            Self::Parcels(track) => track.is_away(),
+        }
     }
 
     pub(super) fn refuse(&self, position: u64, rows: u64, reason: DropReason) -> Pushed {
-        either!(self, queue => queue.refuse(position, rows, reason))
+        either!(self, end => end.refuse(position, rows, reason))
     }
 
     /// Retires the queue and gives its last counts. What was in it is destroyed only with the second,
@@ -113,8 +125,8 @@ impl Outlet {
                 let (counts, left) = queue.retire_and_keep();
                 (counts, Left::Columns(left))
             }
-            Self::Parcels(queue) => {
-                let (counts, left) = queue.retire_and_keep();
+            Self::Parcels(track) => {
+                let (counts, left) = track.queue().retire_and_keep();
                 (counts, Left::Parcels(left))
             }
         }
@@ -125,7 +137,7 @@ impl Outlet {
         match (self, parcel) {
             (Self::Columns(queue), Parcel::Batch(batch)) => queue.makes_room_for(Arc::clone(batch)),
             (Self::Columns(_), Parcel::Wire(_)) => false,
-            (Self::Parcels(queue), parcel) => queue.makes_room_for(parcel.clone()),
+            (Self::Parcels(track), parcel) => track.makes_room_for(parcel),
         }
     }
 
@@ -162,7 +174,10 @@ impl Outlet {
                 queue.push_waiting(position, batch, charge, since)
             }
             (Self::Columns(_), Parcel::Wire(_)) => Pushed::Gone,
-            (Self::Parcels(queue), parcel) => queue.push_waiting(position, parcel, charge, since),
+            // Who goes away meanwhile leaves room.
+            (Self::Parcels(track), parcel) => {
+                track.queue().push_waiting(position, parcel, charge, since)
+            }
         }
     }
 }

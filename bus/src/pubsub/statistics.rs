@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{QueueCounts, QueueLimits, QueuePolicy, Standing, SubscriptionId};
+use super::{QueueCounts, QueueLimits, QueuePolicy, RingCounts, Standing, SubscriptionId};
 use crate::count::Count;
 use crate::topic::TopicPattern;
 
@@ -25,6 +25,8 @@ pub struct BusStatistics {
     pub bytes: u64,
     /// How many they may be.
     pub bytes_max: u64,
+    /// What is kept for connections that come back.
+    pub ring: RingCounts,
     /// The subscribers that are there, in the order in which they came.
     pub subscribers: Vec<SubscriberStatistics>,
 }
@@ -62,6 +64,8 @@ pub struct SubscriberStatistics {
     /// How often it gets whole tables; none: the stream.
     #[serde(rename = "every_ms", serialize_with = "super::as_ms::or_null")]
     pub every: Option<Duration>,
+    /// Whether its connection is gone, and may come back.
+    pub away: bool,
     /// Its counts.
     pub counts: QueueCounts,
 }

@@ -60,6 +60,11 @@ impl Subscription {
         self.rows.is_some() || matches!(self.outlet, Outlet::Columns(_))
     }
 
+    /// Whether its receiver may come back for what it missed.
+    pub(super) fn is_resumable(&self) -> bool {
+        matches!(self.outlet, Outlet::Parcels(_))
+    }
+
     pub(super) fn statistics(&self) -> SubscriberStatistics {
         SubscriberStatistics {
             id: self.id,
@@ -69,6 +74,7 @@ impl Subscription {
             limits: self.outlet.limits(),
             standing: self.outlet.standing(),
             every: self.every,
+            away: self.outlet.is_away(),
             counts: self.outlet.counts(),
         }
     }

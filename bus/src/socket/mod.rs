@@ -16,8 +16,8 @@ pub use access::{Access, AccessError, Denied, Rights, Rule, Who};
 pub use access::{group_id, user_id};
 pub use address::{AddressError, SOCKET_PATH_BYTES_MAX};
 pub use broker::{
-    BindError, BoundBroker, Broker, BrokerOptions, BrokerStatus, BrokerView, ConnectionStatus,
-    Direct, EnterError, Entered, Entrance, Ingress, Refusal, Responder,
+    AwayStatus, BindError, BoundBroker, Broker, BrokerOptions, BrokerStatus, BrokerView,
+    ConnectionStatus, Direct, EnterError, Entered, Entrance, Ingress, Refusal, Responder,
 };
 pub use client::{BrokerClient, ClientError, ClientOptions, ClientStatus, Flushed, Refused};
 pub use peer::Peer;

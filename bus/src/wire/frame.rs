@@ -404,11 +404,12 @@ const DELIVER_HEADER_BYTES_MAX: usize = 512;
 pub(crate) fn put_deliver(
     out: &mut impl BufMut,
     header: &super::Deliver<'_>,
+    more: super::DeliverMore,
     payload_bytes: usize,
 ) -> bool {
     // On the stack: one is made for every batch that goes out.
     let mut room = [0; DELIVER_HEADER_BYTES_MAX];
-    let Ok(header) = postcard::to_slice(header, &mut room) else {
+    let Ok(header) = postcard::to_slice(&(header, more), &mut room) else {
         return false;
     };
     let layout = Layout::of(header.len(), |_| payload_bytes);

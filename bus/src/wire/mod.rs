@@ -8,6 +8,7 @@ mod columns;
 mod frame;
 mod header;
 mod lengths;
+mod more;
 mod publish;
 mod run;
 
@@ -22,6 +23,10 @@ pub use header::{
     Subscribed, Unsubscribe, Welcome, WireComparison, WireLiteral, WirePolicy, decode_header,
 };
 pub(crate) use lengths::buffers_of;
+pub use more::{
+    DeliverMore, GapMore, HelloMore, PongMore, ResumePoint, SessionName, SubscribeMore,
+    WelcomeMore, decode_with_more,
+};
 pub use publish::{
     CheckedTable, DecodeError, EncodeError, PUBLISH_BYTES_MAX, PublishError, PublishFrame, Stamp,
     encode,

@@ -340,3 +340,33 @@ fn a_batch_of_several_frames_ends_its_snapshot_with_the_last() {
         assert_eq!(found, [(7, false), (9, last)]);
     }
 }
+
+#[test]
+fn a_peer_that_knows_no_more_than_the_first_fields_is_understood_and_understands() {
+    let (hello, resume) = (
+        Hello {
+            version: VERSION,
+            name: "n".to_owned(),
+        },
+        Some(SessionName {
+            incarnation: u128::MAX,
+            session: 7,
+        }),
+    );
+    let more = HelloMore { resume };
+    let check = |bytes: &[u8], expected: HelloMore| {
+        let decoded = decode_with_more(FrameType::Hello, bytes);
+        assert_eq!(decoded, Ok((hello.clone(), expected)));
+        assert_eq!(decode_header(FrameType::Hello, bytes), Ok(hello.clone()));
+    };
+    let old = postcard::to_allocvec(&hello).unwrap();
+    let new = postcard::to_allocvec(&(&hello, more)).unwrap();
+    check(&old, HelloMore::default());
+    check(&new, more);
+    check(&[&new[..], &[1, 2, 3]].concat(), more);
+    // What was added is there whole, or it isn't there.
+    for cut in old.len() + 1..new.len() {
+        let decoded = decode_with_more::<Hello, HelloMore>(FrameType::Hello, &new[..cut]);
+        assert!(decoded.is_err(), "{cut} bytes");
+    }
+}

@@ -5,7 +5,7 @@ mod control;
 mod ingress;
 
 use weir_bus::BusChoice;
-use weir_bus::pubsub::QueueLimits;
+use weir_bus::pubsub::{QueueLimits, RingLimits};
 use weir_bus::socket::{Access, AccessError, BrokerOptions, ClientOptions, Rule, Who};
 
 pub(crate) use control::{Asked, Capabilities, Control, ControlDesk};
@@ -67,6 +67,10 @@ pub(crate) fn broker_options(
     options.queue_limits = QueueLimits {
         items_max: settings.queue_batches_max,
         bytes_max: settings.queue_bytes_max as u64,
+    };
+    options.ring = RingLimits {
+        bytes_max: settings.ring_bytes_max as u64,
+        age_max: settings.ring_age_max,
     };
     Ok(options)
 }

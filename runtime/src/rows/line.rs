@@ -44,7 +44,8 @@ pub fn json_line(batch: &Batch, position: u64, row: usize) -> Option<String> {
     serde_json::to_string(&line).ok()
 }
 
-/// A gap as an object of JSON: `{"gap":{"missed":3,"reason":"queue-full","from":1,"to":2}}`.
+/// A gap as an object of JSON: `{"gap":{"missed":3,"reason":"queue-full","from":1,"to":2}}`, with the
+/// `incarnations` `old` and `new` where the stream goes on in another life of the bus.
 #[must_use]
 pub fn gap_json(gap: &Gap) -> String {
     serde_json::to_string(&GapLine { gap }).unwrap_or_default()
@@ -82,7 +83,16 @@ pub fn gap_text(gap: &Gap) -> String {
         || "an unknown number of".to_owned(),
         |rows| rows.to_string(),
     );
-    format!("(gap: {missed} rows are missing here, {})", gap.reason)
+    let lives = gap.incarnations.map_or_else(String::new, |lives| {
+        format!(
+            "; the bus of incarnation {} has ended, {} goes on",
+            lives.old, lives.new
+        )
+    });
+    format!(
+        "(gap: {missed} rows are missing here, {}{lives})",
+        gap.reason
+    )
 }
 
 /// A field's value; none where there is nothing to show.

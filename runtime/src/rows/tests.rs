@@ -1,7 +1,7 @@
 //! Promises of rows as lines.
 
 use weir_bus::batch::Batch;
-use weir_bus::pubsub::Gap;
+use weir_bus::pubsub::{Gap, Incarnation, Incarnations};
 use weir_bus::{CollectionEvent, DropReason, Kind, Timestamp, Topic};
 
 use super::*;
@@ -120,6 +120,7 @@ fn a_gap_says_how_much_is_missing_and_why() {
         reason: DropReason::QueueFull,
         from: 1,
         to: 2,
+        incarnations: None,
     };
     assert_eq!(
         gap_json(&gap(Some(3))),
@@ -128,5 +129,20 @@ fn a_gap_says_how_much_is_missing_and_why() {
     assert_eq!(
         gap_text(&gap(None)),
         "(gap: an unknown number of rows are missing here, queue-full)"
+    );
+    let other_life = Gap {
+        incarnations: Some(Incarnations {
+            old: Incarnation(1),
+            new: Incarnation(u128::MAX),
+        }),
+        ..gap(None)
+    };
+    assert_eq!(
+        gap_json(&other_life),
+        r#"{"gap":{"missed":null,"reason":"queue-full","from":1,"to":2,"incarnations":{"old":"00000000000000000000000000000001","new":"ffffffffffffffffffffffffffffffff"}}}"#
+    );
+    assert_eq!(
+        gap_text(&other_life),
+        "(gap: an unknown number of rows are missing here, queue-full; the bus of incarnation 00000000000000000000000000000001 has ended, ffffffffffffffffffffffffffffffff goes on)"
     );
 }

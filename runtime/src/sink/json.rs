@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use weir_bus::batch::Batch;
-use weir_bus::pubsub::Gap;
+use weir_bus::pubsub::{Gap, Incarnations};
 use weir_bus::{CollectionEvent, Topic};
 
 use super::rotate::{RotatingFile, Rotation};
@@ -26,6 +26,8 @@ enum Line<'a> {
         reason: &'static str,
         from: u64,
         to: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        incarnations: Option<Incarnations>,
     },
 }
 
@@ -101,6 +103,7 @@ impl Sink for JsonSink {
             reason: gap.reason.as_str(),
             from: gap.from,
             to: gap.to,
+            incarnations: gap.incarnations,
         })
     }
 

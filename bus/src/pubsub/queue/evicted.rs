@@ -4,14 +4,14 @@
 
 /// Items that were dropped under the lock and are destroyed after it.
 #[derive(Debug)]
-pub(super) struct Evicted<T> {
+pub(crate) struct Evicted<T> {
     /// The usual one, so that a full queue allocates nothing for each push.
     first: Option<T>,
     others: Vec<T>,
 }
 
 impl<T> Evicted<T> {
-    pub(super) const fn none() -> Self {
+    pub(crate) const fn none() -> Self {
         Self {
             first: None,
             others: Vec::new(),
@@ -22,7 +22,7 @@ impl<T> Evicted<T> {
         self.first.is_none()
     }
 
-    pub(super) fn put(&mut self, item: T) {
+    pub(crate) fn put(&mut self, item: T) {
         match self.first {
             None => self.first = Some(item),
             Some(_) => self.others.push(item),

@@ -13,6 +13,7 @@ mod breaker;
 mod budget;
 mod dropping;
 mod evicted;
+mod incarnation;
 mod member;
 mod receive;
 mod send;
@@ -37,6 +38,8 @@ use state::State;
 pub use breaker::{CUT_OFF_PAUSE_MAX, Standing};
 pub use budget::BUS_BYTES_MAX;
 pub(crate) use budget::{Budget, Charge, StandsBack};
+pub(crate) use evicted::Evicted;
+pub use incarnation::{Incarnation, Incarnations};
 pub(crate) use send::{Offer, Offered};
 pub(crate) use state::Emptied;
 
@@ -46,7 +49,7 @@ pub const QUEUE_BATCHES_MAX: usize = 1_024;
 /// Bytes that a queue's items keep alive by default: 64 slots stay within a gigabyte.
 pub const QUEUE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// Gaps that wait in one queue, 64 bytes each. Twice the default number of items, so that only a queue
+/// Gaps that wait in one queue, 96 bytes each. Twice the default number of items, so that only a queue
 /// that refuses every second item for two reasons gets there; then its two newest gaps become one.
 pub const QUEUE_GAPS_MAX: usize = 2 * QUEUE_BATCHES_MAX;
 
@@ -164,27 +167,57 @@ pub struct Gap {
     pub from: u64,
     /// The highest position that is missing.
     pub to: u64,
+    /// Where the stream goes on in another life of the bus: then `from` is a position of the old one,
+    /// `to` of the new one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incarnations: Option<Incarnations>,
 }
 
 impl Gap {
     /// One batch that is missing.
-    fn of(position: u64, rows: u64, reason: DropReason) -> Self {
+    pub(crate) const fn of(position: u64, rows: u64, reason: DropReason) -> Self {
         Self {
             missed: Some(rows),
             reason,
             from: position,
             to: position,
+            incarnations: None,
+        }
+    }
+
+    /// So much that nobody can know.
+    pub(crate) const fn unknown(reason: DropReason, from: u64, to: u64) -> Self {
+        Self {
+            missed: None,
+            reason,
+            from,
+            to,
+            incarnations: None,
         }
     }
 
     /// Takes in a gap that stands beside it.
-    fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         self.missed = self
             .missed
             .zip(other.missed)
             .map(|(mine, theirs)| mine.saturating_add(theirs));
-        self.from = self.from.min(other.from);
-        self.to = self.to.max(other.to);
+        match (&mut self.incarnations, other.incarnations) {
+            (None, None) => {
+                self.from = self.from.min(other.from);
+                self.to = self.to.max(other.to);
+            }
+            // Positions of two lives have no order: the later gap says where the stream goes on.
+            (Some(mine), Some(theirs)) => {
+                mine.new = theirs.new;
+                self.to = other.to;
+            }
+            (mine @ None, Some(theirs)) => {
+                *mine = Some(theirs);
+                self.to = other.to;
+            }
+            (Some(_), None) => self.to = self.to.max(other.to),
+        }
     }
 }
 
@@ -248,8 +281,11 @@ pub struct QueueCounts {
     pub dropped: Drops,
     /// What is in the queue.
     pub queued: Count,
-    /// Bytes that the queue's items keep alive; an item that several queues share counts in each.
+    /// Bytes that the queue's items keep alive; an item that several queues share counts in each. What
+    /// waits for a receiver that is away is kept elsewhere, and counts here with none.
     pub queued_bytes: u64,
+    /// What of the delivered was delivered before, to a connection that ended before it said so.
+    pub resent: Count,
 }
 
 impl QueueCounts {
@@ -266,6 +302,7 @@ impl std::ops::AddAssign<&Self> for QueueCounts {
         self.dropped += &other.dropped;
         self.queued += other.queued;
         self.queued_bytes = self.queued_bytes.saturating_add(other.queued_bytes);
+        self.resent += other.resent;
     }
 }
 

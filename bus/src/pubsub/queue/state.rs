@@ -3,9 +3,13 @@
 //! The invariant: `matched = delivered + dropped + queued` between any two calls, and each drop is
 //! part of exactly one gap, which stands between the items that it stood between.
 
+mod held;
+
 use std::collections::VecDeque;
 use std::mem;
 use std::time::Instant;
+
+use held::Held;
 
 use super::breaker::Breaker;
 use super::waiting::Waiting;
@@ -52,6 +56,8 @@ pub(super) struct State<T> {
 pub(super) struct Slow {
     delivered: Count,
     pub(super) dropped: Drops,
+    /// What waits elsewhere: it counts as queued.
+    held: Held,
     /// How many gaps are in the stream.
     pub(super) gaps: usize,
     /// Since when the queue has been full without anything being taken, as far as a pusher has seen.
@@ -98,8 +104,9 @@ impl<T> State<T> {
             matched: self.matched,
             delivered: self.slow.delivered,
             dropped: self.slow.dropped,
-            queued: self.queued(),
+            queued: self.queued() + self.slow.held.now,
             queued_bytes: self.queued_bytes,
+            resent: self.slow.held.resent,
         }
     }
 
@@ -328,7 +335,10 @@ impl<T> State<T> {
     pub(super) fn retire(&mut self) -> Emptied<T> {
         self.close();
         self.life = Life::Retired;
-        self.slow.dropped.add(DropReason::Closed, self.queued());
+        let held = mem::take(&mut self.slow.held.now);
+        self.slow
+            .dropped
+            .add(DropReason::Closed, self.queued() + held);
         self.slow.gaps = 0;
         let shared = self.unweigh_all();
         (mem::take(&mut self.stream), shared)

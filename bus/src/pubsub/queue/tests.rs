@@ -59,6 +59,7 @@ fn gap(missed: u64, reason: DropReason, from: u64, to: u64) -> Delivery<Item> {
         reason,
         from,
         to,
+        incarnations: None,
     }))
 }
 

@@ -1,11 +1,11 @@
-//! What a broker does at times: heartbeats, and the ends of waits.
+//! What a broker does at times: heartbeats, the ends of waits, and letting go of what waited too long.
 //!
 //! On a thread of its own: timers on the broker's thread would cost each of its waits a look at the clock and
 //! at them, a twentieth of the time that a message takes.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -13,6 +13,10 @@ use tokio::time::{MissedTickBehavior, Sleep};
 
 use super::super::SILENT_BEATS_MAX;
 use super::Connections;
+use crate::pubsub::LocalBus;
+
+/// How often it is looked for what has waited too long.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// The thread of the timers, for as long as this is kept.
 pub(super) struct Clock {
@@ -23,7 +27,13 @@ pub(super) struct Clock {
 
 impl Clock {
     /// Pings every connection at each heartbeat, and ends those that have been silent too long.
-    pub(super) fn start(connections: Arc<Connections>, every: Duration) -> std::io::Result<Self> {
+    /// Lets go of batches that are too old, and of clients that were away for `away_max`.
+    pub(super) fn start(
+        connections: Arc<Connections>,
+        bus: Arc<LocalBus>,
+        every: Duration,
+        away_max: Duration,
+    ) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()?;
@@ -35,6 +45,7 @@ impl Clock {
                 runtime.block_on(async {
                     tokio::select! {
                         () = beat(&connections, every) => {}
+                        () = sweep(&connections, &bus, away_max) => {}
                         _ = stopped => {}
                     }
                 });
@@ -87,5 +98,16 @@ async fn beat(connections: &Connections, every: Duration) {
         for connection in list {
             connection.beat(SILENT_BEATS_MAX);
         }
+    }
+}
+
+async fn sweep(connections: &Connections, bus: &LocalBus, away_max: Duration) {
+    let mut looks = tokio::time::interval(SWEEP_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        let now = Instant::now();
+        bus.trim(now);
+        connections.sessions.sweep(now, away_max);
     }
 }

@@ -13,21 +13,22 @@ use tokio::io::{ReadHalf, WriteHalf};
 
 use super::super::access::Denied;
 use super::super::reader::{FrameReader, Piece};
-use super::super::{NAME_BYTES_MAX, Peer, bounded};
+use super::super::{Peer, bounded};
 use super::House;
 use super::ingress::{Entered, Entrance};
-use super::outgoing;
+use super::outgoing::{self, Stream};
 use super::turn::{Writing, in_turns};
 use crate::count::DropReason;
 use crate::pubsub::PublisherId;
 use crate::topic::Topic;
 use crate::wire::{
-    CheckedTable, ErrorFrame, FRAME_BYTES_MAX, FrameType, Hello, LARGE_FRAME_BYTES,
-    PUBLISH_BYTES_MAX, Ping, Pong, PublishError, PublishFrame, Request, RunBuilder, Subscribe,
-    Unsubscribe, VERSION, Welcome, WireBatch, decode_header,
+    CheckedTable, ErrorFrame, FrameType, LARGE_FRAME_BYTES, PUBLISH_BYTES_MAX, Ping, Pong,
+    PongMore, PublishError, PublishFrame, Request, RunBuilder, Subscribe, SubscribeMore,
+    Unsubscribe, WireBatch, decode_header, decode_with_more,
 };
 
 mod fault;
+mod greeting;
 mod request;
 mod shared;
 mod subscription;
@@ -35,6 +36,7 @@ mod subscription;
 pub(super) use shared::Shared;
 
 use fault::{End, Fault, last_words};
+use greeting::greet;
 use shared::EntranceBox;
 
 /// How long a peer may take for its first word: who connects and says nothing holds a place.
@@ -51,6 +53,10 @@ pub(super) struct Connection {
     shared: Arc<Shared>,
     peer: Arc<Peer>,
     publisher: PublisherId,
+    /// What goes on after this connection; none where it can't.
+    session: Option<u128>,
+    /// Publish frames that were taken in the session.
+    frames: u64,
     entrance: Arc<dyn Entrance>,
     runs: RunBuilder,
     table: CheckedTable,
@@ -95,60 +101,53 @@ impl Connection {
             drop(house.clock.timeout(LAST_WORDS_TIMEOUT, writer).await);
             return;
         }
-        let publisher = PublisherId::unique();
-        let entrance = house.ingress.open(&source, publisher);
+        let peer = Arc::new(peer);
+        let ended = in_turns(Self::serve(&house, &shared, &peer, &mut read)).await;
+        finish(&house, &shared, ended, writer).await;
+    }
+
+    /// Greets, and then reads to the end. Gives who is to be finished, and how it ended.
+    async fn serve(
+        house: &Arc<House>,
+        shared: &Arc<Shared>,
+        peer: &Arc<Peer>,
+        socket: &mut ReadHalf<Socket>,
+    ) -> (Option<Self>, End) {
+        let mut reader = FrameReader::new();
+        let greeting = greet(house, shared, peer, &mut reader, socket);
+        let greeted = match house.clock.timeout(HELLO_TIMEOUT, greeting).await {
+            Some(Ok(Some(greeted))) => greeted,
+            Some(Ok(None)) => return (None, End::Gone),
+            Some(Err(fault)) => return (None, End::Fault(fault)),
+            None => return (None, End::Fault(Fault::NoHello)),
+        };
+        let entrance = house.ingress.open(&shared.source, greeted.publisher);
         drop(shared.entrance.set(EntranceBox(Arc::clone(&entrance))));
         let mut connection = Self {
-            runs: RunBuilder::new(source),
+            runs: RunBuilder::new(Arc::clone(&shared.source)),
             table: CheckedTable::default(),
-            house,
-            shared,
-            peer: Arc::new(peer),
-            publisher,
+            house: Arc::clone(house),
+            shared: Arc::clone(shared),
+            peer: Arc::clone(peer),
+            publisher: greeted.publisher,
+            session: greeted.session,
+            frames: shared.frames(),
             entrance,
             topic: None,
             refused: None,
         };
-        let end = in_turns(connection.read(&mut read)).await;
-        connection.finish(end, writer).await;
+        let end = connection.read(&mut reader, socket).await;
+        (Some(connection), end)
     }
 
-    async fn finish(self, end: End, writer: tokio::task::JoinHandle<io::Result<()>>) {
-        self.entrance.close();
-        if let End::Fault(fault) = &end {
-            self.house
-                .connections
-                .faulted
-                .fetch_add(1, Ordering::Relaxed);
-            let name = self.shared.name.get().map_or("", String::as_str);
-            tracing::warn!(name, source = %self.shared.source, error = %fault, "a connection is ended");
-        }
-        last_words(&self.shared, &end);
-        let abort = writer.abort_handle();
-        let clock = &self.house.clock;
-        if clock.timeout(LAST_WORDS_TIMEOUT, writer).await.is_none() {
-            abort.abort();
-        }
-        self.house.connections.remove(&self.shared);
-    }
-
-    async fn read(&mut self, socket: &mut ReadHalf<Socket>) -> End {
-        let mut reader = FrameReader::new();
-        let house = Arc::clone(&self.house);
-        let hello = self.greet(&mut reader, socket);
-        match house.clock.timeout(HELLO_TIMEOUT, hello).await {
-            Some(Ok(true)) => {}
-            Some(Ok(false)) => return End::Gone,
-            Some(Err(fault)) => return End::Fault(fault),
-            None => return End::Fault(Fault::NoHello),
-        }
+    async fn read(&mut self, reader: &mut FrameReader, socket: &mut ReadHalf<Socket>) -> End {
         let shared = Arc::clone(&self.shared);
         let mut ended = std::pin::pin!(shared.end.notified());
         let mut unyielded = 0;
         loop {
-            match self.take_all(&mut reader).await {
-                Ok(true) => {}
-                Ok(false) => return End::Gone,
+            match self.take_all(reader).await {
+                Ok(None) => {}
+                Ok(Some(end)) => return end,
                 Err(fault) => return End::Fault(fault),
             }
             // Who sends without a pause must not keep the others from their turn; who sends little ends
@@ -177,56 +176,14 @@ impl Connection {
         }
     }
 
-    /// The first frame; false where the peer left without one.
-    async fn greet(
-        &mut self,
-        reader: &mut FrameReader,
-        socket: &mut ReadHalf<Socket>,
-    ) -> Result<bool, Fault> {
-        let hello: Hello = loop {
-            if let Some(piece) = reader.next()? {
-                let frame_type = piece.prefix().frame_type;
-                if frame_type != FrameType::Hello {
-                    return Err(Fault::Order {
-                        found: frame_type.as_str(),
-                        when: "before hello",
-                    });
-                }
-                break decode_header(frame_type, piece.header())?;
-            }
-            match reader.fill(socket).await {
-                Ok(0) | Err(_) if reader.is_within_a_frame() => return Err(Fault::Truncated),
-                Ok(0) | Err(_) => return Ok(false),
-                Ok(_) => {}
-            }
-        };
-        if hello.version != VERSION {
-            return Err(Fault::Version {
-                asked: hello.version,
-            });
-        }
-        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-        if !(1..=NAME_BYTES_MAX).contains(&hello.name.len()) || !hello.name.bytes().all(is_name) {
-            return Err(Fault::Name(bounded(&hello.name.escape_debug().to_string())));
-        }
-        drop(self.shared.name.set(hello.name));
-        let options = &self.house.options;
-        let welcome = Welcome {
-            version: VERSION,
-            component: options.component.clone(),
-            source: self.shared.source.as_ref().to_owned(),
-            incarnation: self.house.incarnation,
-            heartbeat_ms: u32::try_from(options.heartbeat.as_millis()).unwrap_or(u32::MAX),
-            frame_bytes_max: u32::try_from(FRAME_BYTES_MAX).unwrap_or(u32::MAX),
-            capabilities: self.house.responder.capabilities(),
-        };
-        self.shared.answer(FrameType::Welcome, &welcome);
-        Ok(true)
-    }
-
-    /// Handles every whole frame that has been read; false where the peer says goodbye.
-    async fn take_all(&mut self, reader: &mut FrameReader) -> Result<bool, Fault> {
+    /// Handles every whole frame that has been read; tells where that is the end.
+    async fn take_all(&mut self, reader: &mut FrameReader) -> Result<Option<End>, Fault> {
         while let Some(piece) = reader.next()? {
+            // What it sends from here on, it sends again.
+            if self.shared.is_superseded() {
+                self.enter_open().await;
+                return Ok(Some(End::Ours));
+            }
             if piece.prefix().frame_type == FrameType::Publish {
                 let (before, alone) = self.publish(&piece)?;
                 for batch in [before, alone].into_iter().flatten() {
@@ -237,11 +194,11 @@ impl Connection {
             // Whatever else is said is said after what was published before.
             self.enter_open().await;
             if !self.control(&piece)? {
-                return Ok(false);
+                return Ok(Some(End::Goodbye));
             }
         }
         self.enter_open().await;
-        Ok(true)
+        Ok(None)
     }
 
     async fn enter_open(&mut self) {
@@ -297,6 +254,8 @@ impl Connection {
         if frame.says_source {
             return Err(PublishError::ForeignSource.into());
         }
+        self.frames += 1;
+        self.shared.frames.store(self.frames, Ordering::Relaxed);
         if !self.may_publish(&frame)? {
             return Ok((None, None));
         }
@@ -374,13 +333,15 @@ impl Connection {
         let header = piece.header();
         match frame_type {
             FrameType::Subscribe => {
-                let asked: Subscribe = decode_header(frame_type, header)?;
-                subscription::subscribe(self, &asked);
+                let (asked, more): (Subscribe, SubscribeMore) =
+                    decode_with_more(frame_type, header)?;
+                subscription::subscribe(self, asked, more.resume);
             }
             FrameType::Unsubscribe => {
                 let Unsubscribe { id } = decode_header(frame_type, header)?;
                 // One that isn't there may have been refused a moment ago: nothing to complain about.
                 let _was_there = self.shared.outgoing.unsubscribe(id);
+                drop(self.waiting(id));
             }
             FrameType::Request => {
                 let request: Request = decode_header(frame_type, header)?;
@@ -390,8 +351,10 @@ impl Connection {
                 let Ping { id } = decode_header(frame_type, header)?;
                 self.pong(id);
             }
-            // That something came is all that it says, until there is resuming.
-            FrameType::Pong => {}
+            FrameType::Pong => {
+                let Pong { id, .. } = decode_header(frame_type, header)?;
+                self.shared.outgoing.ponged(id);
+            }
             FrameType::Goodbye => return Ok(false),
             FrameType::Publish
             | FrameType::Hello
@@ -412,17 +375,61 @@ impl Connection {
 
     fn pong(&self, id: u64) {
         let counts = self.entrance.counts();
-        self.shared.answer(
-            FrameType::Pong,
-            &Pong {
-                id,
-                published_rows: counts.produced,
-                published_batches: counts.batches,
-                refused_rows: self.shared.refused_rows.load(Ordering::Relaxed),
-                position: 0,
-            },
-        );
+        let pong = Pong {
+            id,
+            published_rows: counts.produced,
+            published_batches: counts.batches,
+            refused_rows: self.shared.refused_rows.load(Ordering::Relaxed),
+            position: 0,
+        };
+        let more = PongMore {
+            frames: self.frames,
+        };
+        self.shared.answer(FrameType::Pong, &(pong, more));
     }
+
+    /// A subscription that waits for this client, which takes it or gives it up.
+    fn waiting(&self, id: u32) -> Option<Arc<Stream>> {
+        self.house.connections.sessions.take(self.session?, id)
+    }
+
+    /// What goes on without this connection, or doesn't.
+    fn leave(&self, end: &End) {
+        let Some(session) = self.session else {
+            return;
+        };
+        let sessions = &self.house.connections.sessions;
+        if end.is_loss(&self.shared) {
+            sessions.park(session, &self.shared);
+        } else {
+            sessions.end(session, &self.shared);
+        }
+    }
+}
+
+/// The last words of a connection, and its end.
+async fn finish(
+    house: &House,
+    shared: &Arc<Shared>,
+    (connection, end): (Option<Connection>, End),
+    writer: tokio::task::JoinHandle<io::Result<()>>,
+) {
+    if let Some(connection) = &connection {
+        connection.entrance.close();
+        connection.leave(&end);
+    }
+    if let End::Fault(fault) = &end {
+        house.connections.faulted.fetch_add(1, Ordering::Relaxed);
+        let name = shared.name.get().map_or("", String::as_str);
+        tracing::warn!(name, source = %shared.source, error = %fault, "a connection is ended");
+    }
+    last_words(shared, &end);
+    let abort = writer.abort_handle();
+    let clock = &house.clock;
+    if clock.timeout(LAST_WORDS_TIMEOUT, writer).await.is_none() {
+        abort.abort();
+    }
+    house.connections.remove(shared);
 }
 
 async fn write_all(shared: Arc<Shared>, mut socket: WriteHalf<Socket>) -> io::Result<()> {

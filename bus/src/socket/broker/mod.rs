@@ -9,6 +9,7 @@ mod connection;
 mod control;
 mod ingress;
 mod outgoing;
+mod sessions;
 mod turn;
 
 use std::fmt;
@@ -25,14 +26,16 @@ use tokio::sync::Notify;
 
 pub use control::{Refusal, Responder};
 pub use ingress::{Direct, EnterError, Entered, Entrance, Ingress};
+pub use sessions::AwayStatus;
 
 use super::access::Access;
 use super::address::{Address, AddressError};
 use super::{CONNECTIONS_MAX, HEARTBEAT, random};
 use crate::batch::SourceCounts;
-use crate::pubsub::{LocalBus, QueueLimits};
+use crate::pubsub::{LocalBus, QueueLimits, RingLimits};
 use clock::Clock;
 use connection::{Connection, Shared};
+use sessions::{AWAY_MAX, Sessions};
 
 /// How a broker serves.
 #[derive(Debug, Clone)]
@@ -51,6 +54,8 @@ pub struct BrokerOptions {
     pub component: String,
     /// A subscription's queue, where it asks for no less.
     pub queue_limits: QueueLimits,
+    /// What is kept for clients that lose their connection and come back.
+    pub ring: RingLimits,
 }
 
 impl BrokerOptions {
@@ -65,6 +70,7 @@ impl BrokerOptions {
             heartbeat: HEARTBEAT,
             component: "weir".to_owned(),
             queue_limits: QueueLimits::default(),
+            ring: RingLimits::default(),
         }
     }
 }
@@ -95,6 +101,8 @@ pub struct BrokerStatus {
     pub socket: PathBuf,
     /// Its connections, in the order in which they came.
     pub connections: Vec<ConnectionStatus>,
+    /// Clients that lost their connection, and may come back.
+    pub away: Vec<AwayStatus>,
     /// Connections that it ended because of what they sent, or didn't read.
     pub faulted: u64,
     /// Connections that it didn't take: too many, or without any right.
@@ -105,6 +113,7 @@ pub struct BrokerStatus {
 #[derive(Debug, Default)]
 struct Connections {
     list: Mutex<Vec<Arc<Shared>>>,
+    sessions: Sessions,
     faulted: AtomicU32,
     turned_away: AtomicU32,
     closing: Notify,
@@ -155,6 +164,7 @@ impl BrokerView {
         BrokerStatus {
             socket: self.socket.clone(),
             connections: list.iter().map(|one| one.status()).collect(),
+            away: self.connections.sessions.status(),
             faulted: self.connections.faulted.load(Ordering::Relaxed).into(),
             turned_away: self.connections.turned_away.load(Ordering::Relaxed).into(),
         }
@@ -213,7 +223,11 @@ impl BoundBroker {
         let view = self.view();
         let stop = Arc::new(Notify::new());
         let stopped = Arc::clone(&stop);
-        let clock = Clock::start(Arc::clone(&self.connections), self.options.heartbeat)
+        let ring = self.options.ring;
+        bus.keep(ring);
+        let (connections, heartbeat) = (Arc::clone(&self.connections), self.options.heartbeat);
+        let away_max = AWAY_MAX.max(ring.age_max);
+        let clock = Clock::start(connections, Arc::clone(&bus), heartbeat, away_max)
             .map_err(BindError::Thread)?;
         let house = Arc::new(House {
             bus,
@@ -230,6 +244,11 @@ impl BoundBroker {
             .spawn(move || {
                 runtime.block_on(serve(&house, &listener, &stopped));
                 drop(address);
+                drop(runtime);
+                // Nobody comes back to this life of the broker.
+                house.connections.list().clear();
+                house.connections.sessions.clear();
+                house.bus.keep(RingLimits::NONE);
             })
             .map_err(BindError::Thread)?;
         Ok(Broker {

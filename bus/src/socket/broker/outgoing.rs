@@ -1,20 +1,27 @@
 //! What goes to one connection: answers first, then what its subscriptions matched, coalesced.
 //!
 //! One writer a connection. While the kernel takes nothing, nothing is taken from the queues, whose
-//! policies then decide. The invariant: what was taken and not handed to the kernel when the connection
-//! ends is counted again as dropped\[disconnected\].
+//! policies then decide. What was taken is confirmed by the answers to pings, for they come in order: who
+//! answers a ping has read all that was written before it. The invariant: of a subscription that ends with
+//! its connection, what was taken and not handed to the kernel is counted again as
+//! dropped\[disconnected\]; of one that waits for its client, the log knows.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use bytes::{BufMut as _, Bytes};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use crate::count::{Count, DropReason};
-use crate::pubsub::{Delivery, Gap, Parcel, Recv, Subscriber, Weigh as _};
-use crate::wire::{Deliver, FrameType, GapFrame, LARGE_FRAME_BYTES, control_frame, put_deliver};
+use crate::pubsub::{Delivery, Gap, Parcel, Recv, Resumable, Weigh as _};
+use crate::topic::TopicPattern;
+use crate::wire::{
+    Deliver, DeliverMore, FrameType, GapFrame, GapMore, LARGE_FRAME_BYTES, Ping, Subscribe,
+    control_frame, put_deliver,
+};
 
 /// Answers that may wait for a connection; a client that asks and doesn't read is cut off.
 const ANSWERS_MAX: usize = 1_024;
@@ -31,19 +38,62 @@ const TAKEN_MAX: usize = 32;
 /// Pieces of one write: the kernel takes up to 1,024.
 const SLICES_MAX: usize = 256;
 
+/// After so many batches a client is asked how far it has read, whatever the heartbeat: what isn't
+/// confirmed is kept in mind.
+const CONFIRM_BATCHES: usize = 1_024;
+
+/// Pings that wait for their answers. While there are so many, only heartbeats add more.
+const MARKS_MAX: usize = 8;
+
 /// A subscription of a connection.
 #[derive(Debug)]
 pub(super) struct Stream {
     /// The client's number for it.
     pub(super) id: u32,
-    pub(super) subscriber: Subscriber<Parcel>,
-    pub(super) patterns: usize,
+    pub(super) subscriber: Arc<Resumable>,
+    /// What was asked for.
+    pub(super) asked: Subscribe,
+    /// What of the patterns the rules allow.
+    pub(super) patterns: Vec<TopicPattern>,
+    /// It waits for another connection.
+    detached: AtomicBool,
+}
+
+impl Stream {
+    pub(super) const fn new(
+        subscriber: Arc<Resumable>,
+        asked: Subscribe,
+        patterns: Vec<TopicPattern>,
+    ) -> Self {
+        Self {
+            id: asked.id,
+            subscriber,
+            asked,
+            patterns,
+            detached: AtomicBool::new(false),
+        }
+    }
+}
+
+/// A frame that waits, and the ping that it is.
+#[derive(Debug)]
+struct Answer {
+    frame: Bytes,
+    ping: Option<u64>,
+}
+
+/// How far each subscription had been handed out when a ping was written.
+#[derive(Debug)]
+struct Mark {
+    ping: u64,
+    streams: Vec<(Weak<Stream>, u64)>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    answers: VecDeque<Bytes>,
+    answers: VecDeque<Answer>,
     answer_bytes: usize,
+    marks: VecDeque<Mark>,
     streams: Vec<Arc<Stream>>,
     /// Where the next gathering begins: every subscription has its turn.
     turn: usize,
@@ -58,9 +108,24 @@ impl State {
             return;
         }
         self.answer_bytes = 0;
-        for answer in self.answers.drain(..) {
-            load.put(&answer);
+        while let Some(answer) = self.answers.pop_front() {
+            load.put(&answer.frame);
+            if let Some(ping) = answer.ping {
+                self.mark(ping);
+            }
         }
+    }
+
+    /// Notes what comes before a ping.
+    fn mark(&mut self, ping: u64) {
+        if self.marks.len() >= MARKS_MAX {
+            // Not the oldest: its answer comes first.
+            self.marks.pop_back();
+        }
+        let marks = self.streams.iter();
+        let streams = marks.map(|stream| (Arc::downgrade(stream), stream.subscriber.mark()));
+        let streams = streams.collect();
+        self.marks.push_back(Mark { ping, streams });
     }
 }
 
@@ -68,6 +133,7 @@ impl State {
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
     state: Mutex<State>,
+    pings: AtomicU64,
 }
 
 impl Outgoing {
@@ -77,13 +143,47 @@ impl Outgoing {
 
     /// Puts an answer in the line; `false` where too many wait, and then the connection should end.
     pub(super) fn answer(&self, frame: Bytes) -> bool {
+        self.put(Answer { frame, ping: None })
+    }
+
+    /// As [`Outgoing::answer`], a ping.
+    pub(super) fn ping(&self) -> bool {
+        let Some((ping, frame)) = self.next_ping() else {
+            return true;
+        };
+        let ping = Some(ping);
+        self.put(Answer { frame, ping })
+    }
+
+    fn next_ping(&self) -> Option<(u64, Bytes)> {
+        let id = self.pings.fetch_add(1, Ordering::Relaxed) + 1;
+        let frame = control_frame(FrameType::Ping, &Ping { id });
+        Some((id, frame.ok()?))
+    }
+
+    /// A ping was answered: what was written before it has been read.
+    pub(super) fn ponged(&self, ping: u64) {
         let mut state = self.state();
-        let bytes = state.answer_bytes.saturating_add(frame.len());
+        let Some(index) = state.marks.iter().position(|mark| mark.ping == ping) else {
+            return;
+        };
+        let mark = state.marks.drain(..=index).next_back();
+        drop(state);
+        for (stream, mark) in mark.into_iter().flat_map(|mark| mark.streams) {
+            if let Some(stream) = stream.upgrade() {
+                stream.subscriber.confirm(mark);
+            }
+        }
+    }
+
+    fn put(&self, answer: Answer) -> bool {
+        let mut state = self.state();
+        let bytes = state.answer_bytes.saturating_add(answer.frame.len());
         if state.answers.len() >= ANSWERS_MAX || bytes > ANSWER_BYTES_MAX {
             return false;
         }
         state.answer_bytes = bytes;
-        state.answers.push_back(frame);
+        state.answers.push_back(answer);
         wake(state);
         true
     }
@@ -109,7 +209,7 @@ impl Outgoing {
     /// Whether there is a subscription of that number, and how many patterns there are in all.
     pub(super) fn holds(&self, id: u32) -> (bool, usize) {
         let state = self.state();
-        let patterns = state.streams.iter().map(|stream| stream.patterns).sum();
+        let patterns = state.streams.iter().map(|one| one.patterns.len()).sum();
         (state.streams.iter().any(|stream| stream.id == id), patterns)
     }
 
@@ -118,6 +218,19 @@ impl Outgoing {
         let state = self.state();
         let names = state.streams.iter().map(|stream| stream.subscriber.name());
         names.map(str::to_owned).collect()
+    }
+
+    /// Hands over the subscriptions, for another connection: nothing more of them is written here.
+    pub(super) fn detach(&self) -> Vec<Arc<Stream>> {
+        let mut state = self.state();
+        state.marks.clear();
+        let streams = std::mem::take(&mut state.streams);
+        drop(state);
+        for stream in &streams {
+            stream.detached.store(true, Ordering::Relaxed);
+            stream.subscriber.go_away();
+        }
+        streams
     }
 
     /// Nothing more comes: the writer ends when the answers are written.
@@ -154,6 +267,14 @@ impl Outgoing {
                 break;
             }
             closed += usize::from(load.take(&stream, context));
+        }
+        if load.unconfirmed >= CONFIRM_BATCHES
+            && state.marks.len() < MARKS_MAX
+            && let Some((ping, frame)) = self.next_ping()
+        {
+            load.unconfirmed = 0;
+            load.put(&frame);
+            state.mark(ping);
         }
         if state.drains && load.bytes == 0 && closed == count {
             state.put_answers(load);
@@ -202,6 +323,8 @@ struct Load {
     bytes: usize,
     /// Where a batch ends among the bytes, and what it is.
     batches: VecDeque<(usize, Arc<Stream>, Count)>,
+    /// Batches since the last ping that confirms them.
+    unconfirmed: usize,
     taken: Vec<Delivery<Parcel>>,
 }
 
@@ -228,9 +351,8 @@ impl Load {
     /// Takes from a subscription's queue; true where it is closed and empty.
     fn take(&mut self, stream: &Arc<Stream>, context: &Context<'_>) -> bool {
         let mut taken = std::mem::take(&mut self.taken);
-        let polled = stream
-            .subscriber
-            .poll_recv_many(context, &mut taken, TAKEN_MAX);
+        let polled = stream.subscriber.poll_take(context, &mut taken, TAKEN_MAX);
+        self.unconfirmed += taken.len();
         for delivery in taken.drain(..) {
             match delivery {
                 Delivery::Batch { position, item } => self.deliver(stream, position, &item),
@@ -253,9 +375,10 @@ impl Load {
             Parcel::Batch(batch) => batch.frames().map_err(|error| error.to_string()),
         };
         let put = encoded.and_then(|pieces| {
-            for piece in pieces {
+            for (piece, left) in pieces.iter().zip((0..pieces.len()).rev()) {
                 let before = self.staging.len();
-                if !put_deliver(&mut self.staging, &header, piece.len()) {
+                let more = DeliverMore { more: left > 0 };
+                if !put_deliver(&mut self.staging, &header, more, piece.len()) {
                     return Err(format!("its source has {} bytes", header.source.len()));
                 }
                 self.bytes += self.staging.len() - before;
@@ -273,14 +396,8 @@ impl Load {
                     problem,
                     "a batch can't be sent"
                 );
-                let reason = DropReason::TooLarge;
-                stream.subscriber.lose_received(count, reason);
-                let gap = Gap {
-                    missed: Some(count.rows),
-                    reason,
-                    from: position,
-                    to: position,
-                };
+                let gap = Gap::of(position, count.rows, DropReason::TooLarge);
+                stream.subscriber.unsend(count.rows, gap);
                 self.gap(stream, &gap);
             }
         }
@@ -294,7 +411,11 @@ impl Load {
             from: gap.from,
             to: gap.to,
         };
-        if let Ok(frame) = control_frame(FrameType::Gap, &header) {
+        let lives = gap.incarnations.map(|lives| (lives.old.0, lives.new.0));
+        let more = GapMore {
+            incarnations: lives,
+        };
+        if let Ok(frame) = control_frame(FrameType::Gap, &(header, more)) {
             self.put(&frame);
         }
     }
@@ -381,9 +502,9 @@ impl Load {
 impl Drop for Load {
     fn drop(&mut self) {
         for (_, stream, count) in self.batches.drain(..) {
-            stream
-                .subscriber
-                .lose_received(count, DropReason::Disconnected);
+            if !stream.detached.load(Ordering::Relaxed) {
+                stream.subscriber.lose(count);
+            }
         }
     }
 }

@@ -14,12 +14,13 @@ use super::super::reader::{FrameReader, Piece};
 use super::super::{SILENT_BEATS_MAX, random};
 use super::ClientError;
 use super::Refused;
-use super::state::Shared;
+use super::state::{Part, Shared};
 use crate::count::DropReason;
-use crate::pubsub::{Gap, Offered};
+use crate::pubsub::{Gap, Incarnation, Incarnations, Offered};
 use crate::wire::{
-    Deliver, ErrorFrame, FrameError, FrameType, GapFrame, Goodbye, Hello, Ping, Pong, PublishError,
-    Reply, Subscribed, VERSION, Welcome, WireBatch, control_frame, decode_header,
+    Deliver, DeliverMore, ErrorFrame, FrameError, FrameType, GapFrame, GapMore, Goodbye, Hello,
+    HelloMore, Ping, Pong, PublishError, Reply, Subscribed, VERSION, Welcome, WelcomeMore,
+    WireBatch, control_frame, decode_header, decode_with_more,
 };
 
 /// How long a broker may take for its welcome.
@@ -62,7 +63,9 @@ fn jittered(pause: Duration) -> Duration {
     pause / 2 + pause / 2 * part / 1_000
 }
 
-type Halves = (FrameReader, ReadHalf<Socket>, WriteHalf<Socket>, Welcome);
+type Greeted = (Welcome, WelcomeMore);
+
+type Halves = (FrameReader, ReadHalf<Socket>, WriteHalf<Socket>, Greeted);
 
 async fn connect(shared: &Shared) -> Result<Halves, ClientError> {
     let socket = &shared.options.socket;
@@ -82,8 +85,11 @@ async fn connect(shared: &Shared) -> Result<Halves, ClientError> {
         version: VERSION,
         name: shared.options.name.clone(),
     };
-    let hello =
-        control_frame(FrameType::Hello, &hello).map_err(|error| failed(error.to_string()))?;
+    let more = HelloMore {
+        resume: shared.session(),
+    };
+    let hello = control_frame(FrameType::Hello, &(hello, more));
+    let hello = hello.map_err(|error| failed(error.to_string()))?;
     let mut reader = FrameReader::new();
     let greeting = async {
         // A broker that turns us away may close before it has read this: what it said still stands.
@@ -133,11 +139,11 @@ enum Greeting {
     Broken(String),
 }
 
-fn greeted(piece: &Piece<'_>) -> Result<Welcome, Greeting> {
+fn greeted(piece: &Piece<'_>) -> Result<Greeted, Greeting> {
     let frame_type = piece.prefix().frame_type;
     let broken = |error: FrameError| Greeting::Broken(error.to_string());
     match frame_type {
-        FrameType::Welcome => decode_header(frame_type, piece.header()).map_err(broken),
+        FrameType::Welcome => decode_with_more(frame_type, piece.header()).map_err(broken),
         FrameType::Error => {
             let error: ErrorFrame = decode_header(frame_type, piece.header()).map_err(broken)?;
             Err(Greeting::Refused(error.into()))
@@ -155,10 +161,10 @@ async fn converse(
     reader: FrameReader,
     read: ReadHalf<Socket>,
     mut write: WriteHalf<Socket>,
-    welcome: Welcome,
+    (welcome, more): Greeted,
 ) -> Option<ClientError> {
     let beat = Duration::from_millis(welcome.heartbeat_ms.max(1).into());
-    let again = shared.up(welcome);
+    let again = shared.up(welcome, more);
     let reading = Reading {
         shared,
         reader,
@@ -282,21 +288,26 @@ fn deliver(
     source: &mut Arc<str>,
     piece: &Piece<'_>,
 ) -> Result<Option<impl FnOnce() + Send + 'static + use<>>, Broken> {
-    let header: Deliver<'_> = decode_header(FrameType::Deliver, piece.header())?;
+    let (header, DeliverMore { more }): (Deliver<'_>, _) =
+        decode_with_more(FrameType::Deliver, piece.header())?;
     if **source != *header.source {
         *source = Arc::from(header.source);
     }
-    shared.arrived(header.position);
-    let Some(queue) = shared.queue(header.id) else {
-        // It was under way when the subscription ended.
-        return Ok(None);
-    };
+    let position = header.position;
     let frames = match piece {
         Piece::Alone(prefix, bytes) => bytes.slice(prefix.payload_offset()..),
         Piece::Shared(..) => Bytes::copy_from_slice(piece.payload()),
     };
     let wire = WireBatch::of_frames(source, &frames)?;
-    let position = header.position;
+    let part = if more {
+        let rows = wire.rows() as u64;
+        Part::OfMore { rows }
+    } else {
+        Part::Last
+    };
+    let Some(queue) = shared.arrived(header.id, position, part) else {
+        return Ok(None);
+    };
     match wire.decode() {
         Ok(batch) => match queue.offer_or_return(position, Arc::new(batch)) {
             Offered::Done => Ok(None),
@@ -307,12 +318,8 @@ fn deliver(
         },
         Err(error) => {
             tracing::warn!(topic = %wire.header().topic, %error, "a batch from the broker is dropped");
-            queue.push_gap(Gap {
-                missed: Some(wire.rows() as u64),
-                reason: DropReason::Invalid,
-                from: position,
-                to: position,
-            });
+            let rows = wire.rows() as u64;
+            queue.push_gap(Gap::of(position, rows, DropReason::Invalid));
             Ok(None)
         }
     }
@@ -327,14 +334,18 @@ fn control(shared: &Shared, piece: &Piece<'_>) -> Result<(), TakeError> {
             shared.subscribed(id);
         }
         FrameType::Gap => {
-            let gap: GapFrame = decode_header(frame_type, header).map_err(Broken::from)?;
-            shared.arrived(gap.to);
-            if let Some(queue) = shared.queue(gap.id) {
+            let (gap, more): (GapFrame, GapMore) =
+                decode_with_more(frame_type, header).map_err(Broken::from)?;
+            if let Some(queue) = shared.arrived(gap.id, gap.to, Part::Last) {
                 queue.push_gap(Gap {
                     missed: gap.missed,
                     reason: gap.reason.parse().unwrap_or(DropReason::QueueFull),
                     from: gap.from,
                     to: gap.to,
+                    incarnations: more.incarnations.map(|(old, new)| Incarnations {
+                        old: Incarnation(old),
+                        new: Incarnation(new),
+                    }),
                 });
             }
         }
@@ -359,7 +370,10 @@ fn control(shared: &Shared, piece: &Piece<'_>) -> Result<(), TakeError> {
                 drop(shared.push_control(frame));
             }
         }
-        FrameType::Pong => shared.ponged(decode_header(frame_type, header).map_err(Broken::from)?),
+        FrameType::Pong => {
+            let (pong, more) = decode_with_more(frame_type, header).map_err(Broken::from)?;
+            shared.ponged(pong, more);
+        }
         FrameType::Error => {
             let error: ErrorFrame = decode_header(frame_type, header).map_err(Broken::from)?;
             if error.fatal {

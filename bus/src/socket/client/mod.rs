@@ -1,8 +1,9 @@
 //! A bus that another process serves.
 //!
 //! One thread and one connection for each client; it connects again by itself, and subscribes again.
-//! The invariants: publishing never waits for a connection, and nothing that was accepted is lost
-//! without being counted; a missing broker is told once an outage, and breaks nobody.
+//! After a loss it goes on where it was, with what it reads and with what it publishes, if the same broker
+//! is still there. The invariants: publishing never waits for a connection, and nothing that was accepted
+//! is lost without being counted; a missing broker is told once an outage, and breaks nobody.
 
 mod link;
 mod state;

@@ -11,13 +11,20 @@ use super::{ClientError, ClientOptions, ClientStatus, Flushed, Refused, drop_rea
 use crate::batch::Batch;
 use crate::count::{Count, Drops};
 use crate::pubsub::{
-    Budget, BusStatistics, Clock, PublishError, Queue, QueueCounts, Receipt, Registry,
+    Budget, BusStatistics, Clock, PublishError, Queue, QueueCounts, Receipt, Registry, RingCounts,
     SUBSCRIPTIONS_MAX, SlowWatch, SubscribeError, Subscriber, SubscriberStatistics, SubscriptionId,
     SubscriptionOptions,
 };
-use crate::wire::{FrameType, Pong, Stamp, Subscribe, Unsubscribe, Welcome, control_frame};
+use crate::wire::{
+    FrameType, Pong, ResumePoint, SessionName, Stamp, Subscribe, SubscribeMore, Unsubscribe,
+    Welcome, control_frame,
+};
 
 mod of_link;
+mod unconfirmed;
+
+pub(super) use of_link::Part;
+use unconfirmed::Unconfirmed;
 
 /// Refusals that are kept until the next flush; more are only counted.
 const REFUSALS_MAX: usize = 64;
@@ -51,18 +58,21 @@ struct Held {
     options: SubscriptionOptions,
     queue: Arc<Queue<Arc<Batch>>>,
     answer: Option<Answer>,
-    /// The position after the last that arrived, on an earlier connection.
-    resumed_at: Option<u64>,
+    /// How far it was read, since it first stood.
+    point: Option<ResumePoint>,
 }
 
 #[derive(Default)]
 struct State {
     welcome: Option<Welcome>,
+    /// What goes on with the next connection.
+    session: Option<SessionName>,
     problem: Option<ClientError>,
     connects: u64,
     outbox: VecDeque<Outgoing>,
     outbox_bytes: usize,
     outbox_batches: usize,
+    unconfirmed: Unconfirmed,
     held: BTreeMap<u32, Held>,
     replies: BTreeMap<u32, ReplySender>,
     pongs: BTreeMap<u64, oneshot::Sender<Pong>>,
@@ -70,6 +80,10 @@ struct State {
     refused_rows: u64,
     published: Count,
     dropped: Drops,
+    /// Sent again.
+    resent: Count,
+    /// Sent to a broker that went without a word of it.
+    unknown: Count,
     departed: QueueCounts,
     next_id: u32,
     position: u64,
@@ -167,6 +181,9 @@ impl Shared {
             published: state.published,
             dropped: state.dropped,
             waiting,
+            unconfirmed: state.unconfirmed.count(),
+            resent: state.resent,
+            unknown: state.unknown,
             refused_rows: state.refused_rows,
         }
     }
@@ -285,7 +302,7 @@ impl Shared {
         let (policy, limits) = (options.policy_asked(), options.limits_asked());
         let queue = Queue::under(&self.budget, policy, limits, Clock::system());
         let number = state.next();
-        let frame = subscribe_frame(number, &options);
+        let frame = subscribe_frame(number, &options, None);
         state.held.insert(
             number,
             Held {
@@ -294,7 +311,7 @@ impl Shared {
                 options,
                 queue: Arc::clone(&queue),
                 answer: Some(answer),
-                resumed_at: None,
+                point: None,
             },
         );
         let is_up = state.welcome.is_some();
@@ -338,6 +355,7 @@ impl Shared {
                 limits: held.queue.limits(),
                 standing: held.queue.standing(),
                 every: held.options.every_asked(),
+                away: false,
                 counts: held.queue.counts(),
             })
             .collect();
@@ -351,6 +369,7 @@ impl Shared {
             departed: state.departed.clone(),
             bytes: self.budget.used(),
             bytes_max: self.budget.bytes_max(),
+            ring: RingCounts::default(),
             subscribers,
         }
     }
@@ -394,9 +413,13 @@ impl Registry for Shared {
     }
 }
 
-fn subscribe_frame(number: u32, options: &SubscriptionOptions) -> Option<Bytes> {
+fn subscribe_frame(
+    number: u32,
+    options: &SubscriptionOptions,
+    resume: Option<ResumePoint>,
+) -> Option<Bytes> {
     let mut name = options.name().replace(char::is_control, "?");
     name.truncate(name.floor_char_boundary(NAME_BYTES_MAX));
     let header: Subscribe = options.to_wire(number, name);
-    control_frame(FrameType::Subscribe, &header).ok()
+    control_frame(FrameType::Subscribe, &(header, SubscribeMore { resume })).ok()
 }

@@ -80,6 +80,13 @@ pub struct ClientStatus {
     pub dropped: Drops,
     /// What of it waits.
     pub waiting: Count,
+    /// What of it was sent, and the broker hasn't said to have taken. It is sent again where the
+    /// connection ends before.
+    pub unconfirmed: Count,
+    /// What was sent again.
+    pub resent: Count,
+    /// What was sent to a broker that went without a word of it: it may have arrived.
+    pub unknown: Count,
     /// Rows that the broker refused.
     pub refused_rows: u64,
 }

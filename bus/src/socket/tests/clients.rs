@@ -3,7 +3,7 @@
 use std::os::unix::net::UnixListener;
 
 use super::*;
-use crate::wire::{Deliver, Ping, Subscribe, Subscribed, VERSION, put_deliver};
+use crate::wire::{Deliver, DeliverMore, Ping, Subscribe, Subscribed, VERSION, put_deliver};
 
 #[tokio::test]
 async fn a_client_connects_and_subscribes_again_and_is_told_that_something_may_be_missing() {
@@ -156,7 +156,12 @@ async fn what_a_broker_sent_before_it_went_is_read_though_it_takes_no_more_answe
                 source: "there",
             };
             let mut deliver = bytes::BytesMut::new();
-            assert!(put_deliver(&mut deliver, &header, frame.len()));
+            assert!(put_deliver(
+                &mut deliver,
+                &header,
+                DeliverMore::default(),
+                frame.len()
+            ));
             said.extend_from_slice(&deliver);
             said.extend_from_slice(&frame);
         }

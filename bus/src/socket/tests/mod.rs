@@ -2,6 +2,8 @@
 
 mod chaos;
 mod clients;
+mod proxy;
+mod resume;
 mod rights;
 mod serving;
 mod strangers;

@@ -65,6 +65,24 @@ pub(super) const BUS: &[Key] = &[
         Fallback::Value("\"16MiB\""),
         "Bytes that the batches which wait for a subscriber may keep alive.",
     ),
+    Key::new(
+        "bus.ring_bytes_max",
+        Takes::Size {
+            min: 0,
+            max: 1_024 * MIB,
+        },
+        Fallback::Value("\"16MiB\""),
+        "Bytes that the last batches may keep alive, which a client gets that lost its connection and comes back; 0: it is only told how many rows it missed.",
+    ),
+    Key::new(
+        "bus.ring_age_max",
+        Takes::Duration {
+            min: Duration::from_millis(100),
+            max: Duration::from_secs(60 * 60),
+        },
+        Fallback::Value("\"1m\""),
+        "For how long such batches are kept.",
+    ),
 ];
 
 /// `[bus.access.<name>]`.

@@ -128,6 +128,11 @@ pub struct BusSettings {
     pub queue_batches_max: usize,
     /// Bytes that these may keep alive.
     pub queue_bytes_max: usize,
+    /// What the last batches may keep alive, for clients that lose their connection; 0: none are kept.
+    pub ring_bytes_max: usize,
+    /// For how long they are kept.
+    #[serde(with = "duration_as_text")]
+    pub ring_age_max: Duration,
     /// `[bus.access.<name>]`, by name: who may do what over the socket. Empty: the rules that are built in.
     #[serde(default)]
     pub access: BTreeMap<String, AccessSettings>,

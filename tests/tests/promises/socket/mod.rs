@@ -3,4 +3,5 @@
 mod conformance;
 mod differential;
 mod python;
+mod resume;
 mod verbs;

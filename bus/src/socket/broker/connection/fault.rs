@@ -48,7 +48,9 @@ impl Fault {
 
 /// How reading ended.
 pub(super) enum End {
-    /// The peer ended it.
+    /// The peer ended it, and said so.
+    Goodbye,
+    /// The peer is gone without a word.
     Gone,
     /// It sent what it may not.
     Fault(Fault),
@@ -56,13 +58,26 @@ pub(super) enum End {
     Ours,
 }
 
+impl End {
+    /// Whether the peer may come back and go on.
+    pub(super) fn is_loss(&self, shared: &Shared) -> bool {
+        match self {
+            Self::Gone | Self::Fault(Fault::Truncated) => true,
+            Self::Ours => !shared.leaving.load(Ordering::Relaxed),
+            Self::Goodbye | Self::Fault(_) => false,
+        }
+    }
+}
+
 /// The error or the goodbye that a connection ends with.
 pub(super) fn last_words(shared: &Shared, end: &End) {
     match end {
-        End::Gone => {}
+        End::Gone | End::Goodbye => {}
         End::Ours => {
             let reason = if shared.leaving.load(Ordering::Relaxed) {
                 "the broker ends"
+            } else if shared.is_superseded() {
+                "the client has come back on another connection"
             } else {
                 "nothing was heard of the client, or it doesn't read its answers"
             };

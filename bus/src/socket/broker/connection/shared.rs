@@ -9,8 +9,8 @@ use tokio::sync::Notify;
 use super::super::super::access::Rights;
 use super::super::ConnectionStatus;
 use super::super::ingress::Entrance;
-use super::super::outgoing::Outgoing;
-use crate::wire::{FrameType, Ping, control_frame};
+use super::super::outgoing::{Outgoing, Stream};
+use crate::wire::{FrameType, control_frame};
 
 /// What others may know of a connection.
 #[derive(Debug)]
@@ -26,10 +26,12 @@ pub(in super::super) struct Shared {
     pub(super) reads: AtomicU64,
     pub(super) reads_at_beat: AtomicU64,
     pub(super) silent_beats: AtomicU32,
-    pub(super) pings: AtomicU64,
+    /// Publish frames that were taken in this session.
+    pub(super) frames: AtomicU64,
     pub(super) requests: AtomicU32,
     pub(super) leaving: AtomicBool,
     ending: AtomicBool,
+    superseded: AtomicBool,
     pub(super) end: Notify,
 }
 
@@ -54,10 +56,11 @@ impl Shared {
             reads: AtomicU64::new(0),
             reads_at_beat: AtomicU64::new(0),
             silent_beats: AtomicU32::new(0),
-            pings: AtomicU64::new(1),
+            frames: AtomicU64::new(0),
             requests: AtomicU32::new(0),
             leaving: AtomicBool::new(false),
             ending: AtomicBool::new(false),
+            superseded: AtomicBool::new(false),
             end: Notify::new(),
         }
     }
@@ -87,6 +90,32 @@ impl Shared {
         self.ending.load(Ordering::Relaxed)
     }
 
+    /// The client has come back on another connection: nothing more is taken of this one.
+    pub(in super::super) fn supersede(&self) {
+        self.superseded.store(true, Ordering::Relaxed);
+        self.end_now();
+    }
+
+    pub(super) fn is_superseded(&self) -> bool {
+        self.superseded.load(Ordering::Relaxed)
+    }
+
+    /// Hands over its subscriptions, for another connection.
+    pub(in super::super) fn detach(&self) -> Vec<Arc<Stream>> {
+        self.outgoing.detach()
+    }
+
+    /// Publish frames that were taken in this session.
+    pub(in super::super) fn frames(&self) -> u64 {
+        self.frames.load(Ordering::Relaxed)
+    }
+
+    /// What it calls itself, and what its batches are said to come from.
+    pub(in super::super) fn who(&self) -> (String, String) {
+        let name = self.name.get().cloned().unwrap_or_default();
+        (name, self.source.as_ref().to_owned())
+    }
+
     /// What is queued goes out, then the connection ends.
     pub(in super::super) fn say_goodbye(&self) {
         self.leaving.store(true, Ordering::Relaxed);
@@ -109,8 +138,9 @@ impl Shared {
         } else {
             self.silent_beats.store(0, Ordering::Relaxed);
         }
-        let id = self.pings.fetch_add(1, Ordering::Relaxed);
-        self.answer(FrameType::Ping, &Ping { id });
+        if !self.outgoing.ping() {
+            self.end_now();
+        }
     }
 
     /// Sends a frame without a payload. Who doesn't read the answers to what it sends is cut off: the

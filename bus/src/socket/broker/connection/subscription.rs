@@ -1,18 +1,22 @@
 //! From a subscribe frame to a subscription: checked, narrowed to the peer's rights, clamped.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::super::{CONNECTION_PATTERNS_MAX, NAME_BYTES_MAX, bounded};
 use super::super::outgoing::Stream;
 use super::Connection;
+use crate::count::DropReason;
 use crate::event::Kind;
 use crate::pubsub::{
-    Comparison, CorrelationFilter, EventFilter, Literal, Operator, Priority, QueueLimits,
-    QueuePolicy, SubscriptionOptions, UnknownOperator, UnknownPriority,
+    Comparison, CorrelationFilter, EventFilter, Gap, Incarnation, Incarnations, Literal, Operator,
+    Priority, QueueLimits, QueuePolicy, Resumable, SubscribeError, SubscriptionOptions,
+    UnknownOperator, UnknownPriority,
 };
 use crate::topic::TopicPattern;
 use crate::wire::{
-    ErrorFrame, FrameType, Subscribe, Subscribed, WireComparison, WireLiteral, WirePolicy,
+    ErrorFrame, FrameType, ResumePoint, Subscribe, Subscribed, WireComparison, WireLiteral,
+    WirePolicy,
 };
 
 /// A publisher waits at most so long for a subscriber over the socket, whatever that asks for: the
@@ -40,9 +44,11 @@ impl Refused {
 }
 
 /// Answers a subscribe frame.
-pub(super) fn subscribe(connection: &Connection, asked: &Subscribe) {
+pub(super) fn subscribe(connection: &Connection, asked: Subscribe, resume: Option<ResumePoint>) {
     let id = asked.id;
-    match try_subscribe(connection, asked) {
+    // One that waits is gone on with now, or never.
+    let waiting = connection.waiting(id);
+    match try_subscribe(connection, asked, resume, waiting) {
         Ok(stream) => {
             // First the answer: what is delivered comes after it.
             connection
@@ -65,7 +71,12 @@ pub(super) fn subscribe(connection: &Connection, asked: &Subscribe) {
     }
 }
 
-fn try_subscribe(connection: &Connection, asked: &Subscribe) -> Result<Stream, Refused> {
+fn try_subscribe(
+    connection: &Connection,
+    asked: Subscribe,
+    resume: Option<ResumePoint>,
+    waiting: Option<Arc<Stream>>,
+) -> Result<Stream, Refused> {
     let wrong = |message: String| Refused::of("subscription", message);
     let (known, patterns_open) = connection.shared.outgoing.holds(asked.id);
     if known {
@@ -99,10 +110,36 @@ fn try_subscribe(connection: &Connection, asked: &Subscribe) -> Result<Stream, R
             ),
         ));
     }
-    let count = narrowed.len();
+    // A table is what is, not what was: who asks for tables gets the next one, and has missed none.
+    let resume = resume.filter(|_| asked.every_ms.0 == 0);
+    if let Some(point) = resume {
+        check_point(connection, point)?;
+        // Rights and wishes may have changed: then what waited isn't what would be got.
+        let same = waiting.filter(|one| one.asked == asked && one.patterns == narrowed);
+        if let Some(waiting) = same
+            && point.incarnation == connection.house.incarnation
+            && waiting.subscriber.come_back(point.position, point.rows) == Ok(())
+        {
+            let subscriber = Arc::clone(&waiting.subscriber);
+            return Ok(Stream::new(subscriber, asked, narrowed));
+        }
+    }
+    let subscriber = begin(connection, &asked, &narrowed)?;
+    if let Some(gap) = resume.and_then(|point| before(connection, &subscriber, point)) {
+        subscriber.begin_with(gap);
+    }
+    Ok(Stream::new(Arc::new(subscriber), asked, narrowed))
+}
+
+/// A subscription that begins now.
+fn begin(
+    connection: &Connection,
+    asked: &Subscribe,
+    patterns: &[TopicPattern],
+) -> Result<Resumable, Refused> {
     let name = connection.shared.name.get().map_or("", String::as_str);
     let mut options = SubscriptionOptions::new(format!("{name}/{}", asked.name))
-        .patterns(narrowed)
+        .patterns(patterns.iter().cloned())
         .policy(policy(connection, asked.policy)?)
         .limits(limits(connection, asked))
         .owner(connection.publisher)
@@ -112,15 +149,45 @@ fn try_subscribe(connection: &Connection, asked: &Subscribe) -> Result<Stream, R
     if asked.every_ms.0 > 0 {
         options = options.every(Duration::from_millis(asked.every_ms.0.into()));
     }
-    let subscriber = connection
-        .house
-        .bus
-        .subscribe_parcels(options)
-        .map_err(|error| Refused::of("subscription", error.to_string()))?;
-    Ok(Stream {
-        id: asked.id,
-        subscriber,
-        patterns: count,
+    let house = &connection.house;
+    let mut begun = house.bus.subscribe_resumable(options.clone());
+    // Who is there goes before who may come back.
+    while matches!(begun, Err(SubscribeError::TooManySubscriptions { .. }))
+        && house.connections.sessions.give_up_one()
+    {
+        begun = house.bus.subscribe_resumable(options.clone());
+    }
+    begun.map_err(|error| Refused::of("subscription", error.to_string()))
+}
+
+/// Nobody has read what wasn't published.
+fn check_point(connection: &Connection, point: ResumePoint) -> Result<(), Refused> {
+    let last = connection.house.bus.position();
+    if point.incarnation != connection.house.incarnation || point.position <= last {
+        return Ok(());
+    }
+    let message = format!(
+        "position {} is in the future, the last is {last}; resume from one that was delivered",
+        point.position
+    );
+    Err(Refused::of("resume", message))
+}
+
+/// What of the stream before a subscription that begins now its client has missed; none where nothing was
+/// published since.
+fn before(connection: &Connection, begun: &Resumable, point: ResumePoint) -> Option<Gap> {
+    let new = connection.house.incarnation;
+    let (from, to) = (point.position.saturating_add(1), begun.start());
+    let gap = Gap::unknown(DropReason::Disconnected, from, to);
+    if point.incarnation == new {
+        return (from <= to).then_some(gap);
+    }
+    Some(Gap {
+        incarnations: Some(Incarnations {
+            old: Incarnation(point.incarnation),
+            new: Incarnation(new),
+        }),
+        ..gap
     })
 }
 

@@ -5,25 +5,72 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::super::{ClientError, wake_all};
-use super::{REFUSALS_MAX, Shared, subscribe_frame};
+use super::{REFUSALS_MAX, Shared, State, subscribe_frame};
 use crate::batch::Batch;
 use crate::count::{Count, DropReason};
 use crate::pubsub::{Gap, Queue};
-use crate::wire::{ErrorFrame, Pong, Welcome};
+use crate::wire::{
+    ErrorFrame, FrameType, Ping, Pong, PongMore, ResumePoint, SessionName, Welcome, WelcomeMore,
+    control_frame,
+};
+
+/// What of a batch a delivery is.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) enum Part {
+    /// All of it, or the rest.
+    Last,
+    /// So many rows, and more of it follow.
+    OfMore { rows: u64 },
+}
+
+impl State {
+    /// What was written and not confirmed goes out again, where the session goes on; where it doesn't,
+    /// nobody knows whether it was taken.
+    fn republish(&mut self, goes_on: bool, frames: u64) {
+        if goes_on {
+            self.unconfirmed.confirm(frames);
+            self.resent += self.unconfirmed.count();
+        } else {
+            self.unknown += self.unconfirmed.count();
+            self.unconfirmed.restart();
+        }
+        let mut again = self.unconfirmed.take();
+        if goes_on {
+            let batches = again.iter().filter(|one| one.count.is_some()).count();
+            self.outbox_batches += batches;
+            self.outbox_bytes += again.iter().map(|one| one.frame.len()).sum::<usize>();
+            again.append(&mut self.outbox);
+            self.outbox = again;
+        }
+    }
+}
 
 impl Shared {
     pub(in super::super) fn has_ended(&self) -> bool {
         self.state().ended
     }
 
-    /// A connection stands: everybody is subscribed again.
-    pub(in super::super) fn up(&self, welcome: Welcome) -> Vec<Bytes> {
+    /// What the next connection goes on with.
+    pub(in super::super) fn session(&self) -> Option<SessionName> {
+        self.state().session
+    }
+
+    /// A connection stands: everybody is subscribed again, from where it was.
+    pub(in super::super) fn up(&self, welcome: Welcome, more: WelcomeMore) -> Vec<Bytes> {
         let mut state = self.state();
         let frames = state
             .held
             .iter()
-            .filter_map(|(number, held)| subscribe_frame(*number, &held.options))
+            .filter_map(|(number, held)| subscribe_frame(*number, &held.options, held.point))
             .collect();
+        let incarnation = welcome.incarnation;
+        let session = more.session.map(|session| SessionName {
+            incarnation,
+            session,
+        });
+        let goes_on = session.is_some() && state.session == session;
+        state.session = session;
+        state.republish(goes_on, more.frames);
         state.welcome = Some(welcome);
         state.problem = None;
         state.connects += 1;
@@ -50,12 +97,6 @@ impl Shared {
             .iter()
             .map(|outgoing| outgoing.frame.len())
             .sum();
-        if was_up {
-            let after = state.position.saturating_add(1);
-            for held in state.held.values_mut() {
-                held.resumed_at = Some(after);
-            }
-        }
         let first = !std::mem::replace(&mut state.told, true);
         drop(state);
         if was_up || first {
@@ -99,17 +140,23 @@ impl Shared {
         if state.ended {
             return Err(());
         }
-        while out.len() < bytes_max {
+        while out.len() < bytes_max && state.unconfirmed.has_room() {
             let Some(outgoing) = state.outbox.pop_front() else {
                 break;
             };
             state.outbox_bytes = state.outbox_bytes.saturating_sub(outgoing.frame.len());
+            out.extend_from_slice(&outgoing.frame);
             if outgoing.count.is_some() {
                 state.outbox_batches = state.outbox_batches.saturating_sub(1);
+                // Where no session can go on, nothing is sent again.
+                if state.session.is_some() && state.unconfirmed.keep(outgoing) {
+                    let id = u64::from(state.next());
+                    let ping = control_frame(FrameType::Ping, &Ping { id });
+                    out.extend(ping.iter().flatten());
+                }
             }
-            out.extend_from_slice(&outgoing.frame);
         }
-        if out.is_empty() && state.closing {
+        if out.is_empty() && state.closing && state.outbox.is_empty() {
             return Err(());
         }
         drop(state);
@@ -119,36 +166,59 @@ impl Shared {
         Ok(())
     }
 
-    pub(in super::super) fn queue(&self, number: u32) -> Option<Arc<Queue<Arc<Batch>>>> {
-        self.state()
-            .held
-            .get(&number)
-            .map(|held| Arc::clone(&held.queue))
-    }
-
-    pub(in super::super) fn arrived(&self, position: u64) {
+    /// A delivery or a gap of that subscription has been read; gives where it belongs. None where it was
+    /// under way when the subscription ended.
+    pub(in super::super) fn arrived(
+        &self,
+        number: u32,
+        position: u64,
+        part: Part,
+    ) -> Option<Arc<Queue<Arc<Batch>>>> {
         let mut state = self.state();
-        state.position = state.position.max(position);
+        state.position = position;
+        let incarnation = state.welcome.as_ref()?.incarnation;
+        let held = state.held.get_mut(&number)?;
+        match (part, &mut held.point) {
+            (Part::Last, point) => {
+                *point = Some(ResumePoint {
+                    incarnation,
+                    position,
+                    rows: 0,
+                });
+            }
+            (Part::OfMore { rows }, Some(point)) => point.rows = point.rows.saturating_add(rows),
+            (Part::OfMore { .. }, None) => {}
+        }
+        Some(Arc::clone(&held.queue))
     }
 
     pub(in super::super) fn position(&self) -> u64 {
         self.state().position
     }
 
-    /// The broker has agreed to a subscription. One that stood on an earlier connection has missed
-    /// something, and nobody knows how much.
+    /// The broker has agreed to a subscription. Of one that stood on an earlier connection it tells what
+    /// is missing; one that doesn't know how can't: then nobody knows.
     pub(in super::super) fn subscribed(&self, number: u32) {
         let mut state = self.state();
-        let Some(held) = state.held.get_mut(&number) else {
+        let resumes = state.session.is_some();
+        let incarnation = state.welcome.as_ref().map(|welcome| welcome.incarnation);
+        let (Some(held), Some(incarnation)) = (state.held.get_mut(&number), incarnation) else {
             return;
         };
-        if let Some(from) = held.resumed_at.take() {
-            held.queue.push_gap(Gap {
-                missed: None,
-                reason: DropReason::Disconnected,
-                from,
-                to: from,
-            });
+        let begins = ResumePoint {
+            incarnation,
+            position: 0,
+            rows: 0,
+        };
+        match held.point {
+            Some(point) if !resumes => {
+                let from = point.position.saturating_add(1);
+                let gap = Gap::unknown(DropReason::Disconnected, from, from);
+                held.queue.push_gap(gap);
+                held.point = Some(begins);
+            }
+            Some(_) => {}
+            None => held.point = Some(begins),
         }
         if let Some(answer) = held.answer.take() {
             drop(answer.send(Ok(())));
@@ -182,8 +252,15 @@ impl Shared {
         }
     }
 
-    pub(in super::super) fn ponged(&self, pong: Pong) {
-        let waiting = self.state().pongs.remove(&pong.id);
+    pub(in super::super) fn ponged(&self, pong: Pong, more: PongMore) {
+        let mut state = self.state();
+        let was_full = !state.unconfirmed.has_room();
+        state.unconfirmed.confirm(more.frames);
+        let waiting = state.pongs.remove(&pong.id);
+        drop(state);
+        if was_full {
+            self.work.notify_one();
+        }
         if let Some(waiting) = waiting {
             // Who asked may have gone.
             let _unheard = waiting.send(pong);
