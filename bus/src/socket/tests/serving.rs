@@ -96,9 +96,11 @@ async fn requests_are_answered_refused_and_given_up_in_time() {
         ask("control.nothing", 5_000).await,
         Err("nobody answers to `control.nothing`; one can ask control.echo".to_owned())
     );
-    assert_eq!(
-        ask("control.never", 20).await,
-        Err("no answer within 20 ms".to_owned())
+    // The broker says so, or on a busy machine the client first.
+    let late = ask("control.never", 20).await.unwrap_err();
+    assert!(
+        late.starts_with("no answer") && late.ends_with("within 20 ms"),
+        "{late}"
     );
 }
 
