@@ -27,5 +27,6 @@ pub(crate) mod atomic {
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 }
 
+/// None: loom's hands the turn to everybody else first, so that whoever looks before parking would never park.
 #[cfg(all(test, feature = "loom"))]
-pub(crate) use loom::thread::yield_now;
+pub(crate) fn yield_now() {}
