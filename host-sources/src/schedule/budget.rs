@@ -66,11 +66,14 @@ impl Budget {
         self.runs.push_back((begun, cost));
     }
 
-    /// When nothing is owed any more; a time that has passed if nothing is.
-    pub(super) fn free_at(&self) -> Duration {
-        let owed_s = (-self.left_s).max(0.0);
+    /// When what is owed is paid; none if nothing is.
+    pub(super) fn free_at(&self) -> Option<Duration> {
+        let owed_s = -self.left_s;
+        if owed_s <= 0.0 {
+            return None;
+        }
         let wait = Duration::try_from_secs_f64(owed_s / self.share);
-        self.at.saturating_add(wait.unwrap_or(Duration::MAX))
+        Some(self.at.saturating_add(wait.unwrap_or(Duration::MAX)))
     }
 
     /// Whether so much is left again that the next runs won't owe anything.
@@ -103,14 +106,14 @@ mod tests {
         let mut budget = Budget::new(0.01);
         // 600 ms are saved up.
         budget.charge(ms(0), ms(0), ms(600));
-        assert_eq!(budget.free_at(), ms(0));
+        assert_eq!(budget.free_at(), None);
         budget.charge(ms(0), ms(0), ms(10));
-        assert_eq!(budget.free_at(), ms(1_000));
+        assert_eq!(budget.free_at(), Some(ms(1_000)));
         assert!(!budget.is_at_ease(ms(10_000)));
         assert!(budget.is_at_ease(ms(17_000)));
         // It saves up no more than a window's worth.
         budget.charge(ms(3_600_000), ms(3_600_000), ms(700));
-        assert_eq!(budget.free_at(), ms(3_610_000));
+        assert_eq!(budget.free_at(), Some(ms(3_610_000)));
     }
 
     #[test]

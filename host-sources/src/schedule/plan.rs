@@ -166,7 +166,8 @@ impl Plan {
             return Err(AskError::Failed { reason });
         }
         if self.running.is_none() {
-            let wait = self.budget.free_at().saturating_sub(now);
+            let free_at = self.budget.free_at().unwrap_or_default();
+            let wait = free_at.saturating_sub(now);
             if !wait.is_zero() {
                 return Err(AskError::OverBudget { wait });
             }
@@ -230,7 +231,7 @@ impl Plan {
         let Some(at) = [wanted, self.asked_at()].into_iter().flatten().min() else {
             return Next::Idle;
         };
-        let at = at.max(self.budget.free_at());
+        let at = at.max(self.budget.free_at().unwrap_or_default());
         if at <= now { Next::Now } else { Next::At(at) }
     }
 
@@ -301,9 +302,8 @@ impl Plan {
     }
 
     fn note_stretch(&mut self, now: Duration, begun: Duration) {
-        let free_at = self.budget.free_at();
-        match self.asked_at() {
-            Some(asked_at) if free_at > asked_at => {
+        match (self.budget.free_at(), self.asked_at()) {
+            (Some(free_at), Some(asked_at)) if free_at > asked_at.max(now) => {
                 self.stretched = Some(free_at.saturating_sub(begun));
             }
             _ if self.budget.is_at_ease(now) => self.stretched = None,

@@ -105,6 +105,11 @@ fn intervals_keep_their_time_however_late_a_run_begins() {
         plan.end(now, Duration::ZERO, true);
         assert_eq!(plan.next(now), Next::At(s(tick + 1)));
     }
+    // A source that is late is no costly one.
+    assert!(!plan.status(s(1_000)).stretched);
+    plan.begin(s(3_000));
+    plan.end(s(3_010), Duration::ZERO, true);
+    assert!(!plan.status(s(3_010)).stretched);
     // What was missed while the machine slept isn't made up for.
     plan.begin(s(5_000));
     plan.end(s(5_000), Duration::ZERO, true);
