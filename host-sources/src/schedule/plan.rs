@@ -34,6 +34,19 @@ struct Asking {
 struct Running {
     begun: Duration,
     tiers: [bool; 3],
+    /// Somebody besides the config waits for its table.
+    is_asked_for: bool,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// Well, and all of the table was sent.
+    Whole,
+    /// Well, and only what changed was sent: the table of before is none of this run's.
+    ChangesOnly,
+    /// Not well, for this reason.
+    Failed(String),
 }
 
 /// When to run next.
@@ -161,7 +174,9 @@ impl Plan {
             let reason = reason.clone();
             return Err(AskError::Failed { reason });
         }
-        if self.running.is_none() {
+        if let Some(running) = &mut self.running {
+            running.is_asked_for = true;
+        } else {
             let wait = self.budget.free_at().saturating_sub(now);
             if !wait.is_zero() {
                 return Err(AskError::OverBudget { wait });
@@ -231,6 +246,8 @@ impl Plan {
 
     /// A run begins.
     pub(super) fn begin(&mut self, now: Duration) {
+        let of_config = usize::from(self.options.interval.is_some());
+        let is_asked_for = self.wanted || self.askers.len() > of_config;
         self.wanted = false;
         self.fresh = false;
         if let Some(every) = self.shortest() {
@@ -252,6 +269,7 @@ impl Plan {
         self.running = Some(Running {
             begun: now,
             tiers: Tier::ALL.map(|tier| self.is_due(tier, now)),
+            is_asked_for,
         });
     }
 
@@ -268,17 +286,28 @@ impl Plan {
         running.is_some_and(|running| running.tiers.get(tier.index()) == Some(&true))
     }
 
-    /// The run has ended, well if there is no `failure`.
-    pub(super) fn end(&mut self, now: Duration, cpu: Duration, failure: Option<String>) {
+    pub(super) fn is_asked_for(&self) -> bool {
+        let running = self.running.as_ref();
+        running.is_some_and(|running| running.is_asked_for)
+    }
+
+    /// The run has ended.
+    pub(super) fn end(&mut self, now: Duration, cpu: Duration, ended: Ended) {
         let Some(running) = self.running.take() else {
             return;
         };
-        self.ended += 1;
+        let has_table = ended == Ended::Whole;
+        if ended == Ended::ChangesOnly && running.is_asked_for {
+            // Somebody came too late for its table, and waits for the next.
+            self.wanted = true;
+        } else {
+            self.ended += 1;
+        }
         self.budget.charge(now, running.begun, cpu);
         self.note_stretch(now, running.begun);
-        if failure.is_some() {
+        if let Ended::Failed(reason) = ended {
             self.runs_failed += 1;
-            self.failure = failure;
+            self.failure = Some(reason);
             return;
         }
         self.runs += 1;
@@ -287,6 +316,9 @@ impl Plan {
             if due {
                 *read = Some(running.begun);
             }
+        }
+        if !has_table {
+            return;
         }
         self.last = Some(LastRun {
             begun: running.begun,
