@@ -11,12 +11,18 @@
 //! - [`process`]: the portable process source;
 //! - [`replay`]: recordings as a source;
 //! - [`triggerable`]: sources that answer when asked;
+//! - [`performance`]: the load of the machine;
+//! - [`inventory`]: what the machine consists of;
 //! - [`latest`]: the latest table of processes;
 //! - [`own_cost`]: what this process itself uses.
 
 pub mod emitter;
+pub mod inventory;
+#[cfg(target_os = "linux")]
+pub(crate) mod kernel_files;
 pub mod latest;
 pub mod own_cost;
+pub mod performance;
 pub mod process;
 pub mod registry;
 pub mod replay;
@@ -26,8 +32,12 @@ pub mod supervisor;
 pub mod triggerable;
 
 pub use emitter::Emitter;
+pub use inventory::InventorySource;
+#[cfg(target_os = "linux")]
+pub use kernel_files::Roots;
 pub use latest::{ProcessTable, TableStatistics};
 pub use own_cost::OwnCost;
+pub use performance::PerformanceSource;
 pub use process::ProcessSource;
 pub use registry::{Registry, RegistryError, Unavailable};
 pub use replay::{ReplayError, ReplayPace, ReplaySource};
