@@ -12,13 +12,20 @@ pub(super) const SOURCES: &[Key] = &[
     Key::new(
         "sources.<name>.kind",
         Takes::Choice {
-            of: &["process", "binary-hash", "process-details", "replay"],
+            of: &[
+                "process",
+                "performance",
+                "inventory",
+                "binary-hash",
+                "process-details",
+                "replay",
+            ],
             not_in_this_build: &[],
         },
         Fallback::Required {
             example: "\"process\"",
         },
-        "process: the processes of this machine; binary-hash and process-details: answers about a file or process, when a trigger or a stage asks; replay: a recording.",
+        "process: the processes of this machine; performance: its load; inventory: what it consists of; binary-hash and process-details: answers about a file or process, when a trigger or a stage asks; replay: a recording.",
     ),
     Key::new(
         "sources.<name>.enabled",
@@ -32,10 +39,14 @@ pub(super) const SOURCES: &[Key] = &[
             min: Duration::from_millis(10),
             max: Duration::from_hours(1),
         },
-        Fallback::Value("\"1s\""),
+        Fallback::OfKind(&[
+            ("process", "\"1s\""),
+            ("performance", "\"10s\""),
+            ("inventory", "\"5m\""),
+        ]),
         "How often the source looks.",
     )
-    .only_for(&["process"]),
+    .only_for(&["process", "performance", "inventory"]),
     Key::new(
         "sources.<name>.hashes",
         Takes::Switch,

@@ -342,7 +342,7 @@ fn each_field_of_the_typed_config_is_a_key() {
     let text = format!("trust.keys.a.ed25519 = \"{ED25519}\"\n")
         + "bus.access.a.user = \"a\"\nslots.a.module = \"m\"\nsources.a.kind = \"process\"\n\
         sources.b = { kind = \"replay\", path = \"/r\" }\nsources.c.kind = \"binary-hash\"\n\
-        sources.d.kind = \"process-details\"\nsinks.a.kind = \"terminal\"\nchain.a.stages.a.after = []\n\
+        sources.d.kind = \"process-details\"\nsources.e.kind = \"performance\"\nsources.f.kind = \"inventory\"\nsinks.a.kind = \"terminal\"\nchain.a.stages.a.after = []\n\
         trigger.a = { condition = \"true\", message = \"m\" }\nexception.a = { trigger = \"a\", column = \"pid\", value = \"1\" }\n\
         sinks.b.kind = \"json\"\nsinks.c = { kind = \"recording\", path = \"/r\" }\n";
     let json = serde_json::to_value(load_text(&text).unwrap().config).unwrap();
