@@ -7,6 +7,10 @@
 //!
 //! The invariant: what can't be read any more is not gone: its rows stay, and health says why.
 
+#[cfg_attr(
+    not(target_os = "linux"),
+    allow(dead_code, reason = "the portable look has one part, and is whole")
+)]
 mod facts;
 #[cfg(all(target_os = "linux", any(test, feature = "fuzzing")))]
 pub mod fuzzing;
@@ -39,6 +43,7 @@ pub const INVENTORY_SOURCE_NAME: &str = "inventory";
 /// How often the source looks where nothing else is said.
 pub const INVENTORY_INTERVAL_DEFAULT: Duration = Tier::Static.period();
 /// How often it asks the kernel whether mounts have changed: one system call.
+#[cfg(target_os = "linux")]
 const WATCH_PERIOD: Duration = Duration::from_secs(1);
 
 /// Looks at what the machine consists of.
@@ -49,6 +54,7 @@ pub struct InventorySource {
     cost_share: f64,
     #[cfg(target_os = "linux")]
     roots: Roots,
+    #[cfg(target_os = "linux")]
     watch_period: Duration,
     /// The next snapshot's id; it goes on counting when the source is started again.
     snapshot_id: AtomicU64,
@@ -66,6 +72,7 @@ impl InventorySource {
             cost_share: COST_SHARE_DEFAULT,
             #[cfg(target_os = "linux")]
             roots: Roots::default(),
+            #[cfg(target_os = "linux")]
             watch_period: WATCH_PERIOD,
             snapshot_id: AtomicU64::new(1),
             failed: Mutex::default(),
@@ -95,6 +102,7 @@ impl InventorySource {
     }
 
     /// The same, which asks at another pace whether mounts have changed.
+    #[cfg(target_os = "linux")]
     #[must_use]
     pub const fn watching_every(mut self, period: Duration) -> Self {
         self.watch_period = period;

@@ -4,14 +4,26 @@
 //! It judges nothing: whether a value is high is for guests to say. Each look is a snapshot. The invariant: a value is
 //! one that was measured: where counters begin again, or two looks are too near or too far apart, there is none.
 
+#[cfg_attr(
+    not(target_os = "linux"),
+    allow(dead_code, reason = "the portable look has fewer counters")
+)]
 mod counters;
 #[cfg(all(target_os = "linux", any(test, feature = "fuzzing")))]
 pub mod fuzzing;
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg_attr(
+    not(target_os = "linux"),
+    allow(dead_code, reason = "the portable look has fewer metrics")
+)]
 pub mod metric;
 #[cfg(any(not(target_os = "linux"), test))]
 mod portable;
+#[cfg_attr(
+    not(target_os = "linux"),
+    allow(dead_code, reason = "the portable look has fewer sorts of rows")
+)]
 mod rows;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,15 +49,6 @@ use portable::Look;
 pub const PERFORMANCE_SOURCE_NAME: &str = "performance";
 /// How often the source looks where nothing else is said.
 pub const PERFORMANCE_INTERVAL_DEFAULT: Duration = Duration::from_secs(10);
-
-/// What a part of a look couldn't do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Trouble {
-    /// This host doesn't offer it, for this reason: nothing is wrong.
-    LeftOut(String),
-    /// It should be there, and can't be read, for this reason.
-    Failed(String),
-}
 
 /// What the looks showed, for health.
 #[derive(Clone, Debug, Default)]

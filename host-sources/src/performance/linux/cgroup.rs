@@ -9,12 +9,11 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::super::Trouble;
 use super::super::counters::{Tracks, as_f64};
 use super::super::metric::{
     CGROUP_CPU, CGROUP_CPU_THROTTLED, CGROUP_IO, CGROUP_MEMORY, CGROUP_OPERATIONS, CGROUP_TASKS,
 };
-use super::{First, Hand, Part};
+use super::{First, Hand, Part, Trouble};
 use crate::kernel_files::text::{lines, lossy, number, number_of, trimmed, value_of};
 use crate::kernel_files::{Cgroups, FileError, Roots, read_once};
 use crate::schedule::Tier;

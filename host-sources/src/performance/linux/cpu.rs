@@ -5,8 +5,7 @@
 
 use super::super::counters::{OBJECTS_MAX, Tracks, as_f64};
 use super::super::metric::{CPU_COUNT, CPU_UTILIZATION, PROCESS_COUNT, PROCESS_CREATED};
-use super::super::{Moment, Trouble};
-use super::{FILE_BYTES_MAX, First, Hand, Part};
+use super::{FILE_BYTES_MAX, First, Hand, Part, Trouble};
 use crate::kernel_files::text::{fields, lines, lossy, number, number_of};
 use crate::kernel_files::{FileError, KeptFile, Roots};
 
@@ -119,8 +118,7 @@ impl Part for Cpu {
 }
 
 fn shares(cpus: &mut Tracks<COUNTERS>, line: &CpuLine<'_>, hand: &mut Hand<'_>) {
-    let moment: &Moment = hand.moment;
-    let Some(deltas) = cpus.advance(line.name, 0, moment, line.ticks, hand.ledger) else {
+    let Some(deltas) = cpus.advance(line.name, 0, hand.moment, line.ticks, hand.ledger) else {
         return;
     };
     let of = |index: &usize| as_f64(deltas.values.get(*index).copied().unwrap_or_default());

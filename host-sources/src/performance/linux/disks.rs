@@ -6,10 +6,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::super::Trouble;
 use super::super::counters::{OBJECTS_MAX, Tracks, as_f64};
 use super::super::metric::{DISK_IO, DISK_IO_TIME, DISK_OPERATION_TIME, DISK_OPERATIONS, Metric};
-use super::{FILE_BYTES_MAX, First, Hand, Part};
+use super::{FILE_BYTES_MAX, First, Hand, Part, Trouble};
 use crate::kernel_files::text::{fields, lines, lossy, number, numbers};
 use crate::kernel_files::{FileError, KeptFile, Roots};
 

@@ -1,8 +1,7 @@
 //! Load averages and the uptime: `/proc/loadavg`, `/proc/uptime`.
 
-use super::super::Trouble;
 use super::super::metric::{LOAD_1M, LOAD_5M, LOAD_15M, UPTIME};
-use super::{FILE_BYTES_MAX, First, Hand, Part};
+use super::{FILE_BYTES_MAX, First, Hand, Part, Trouble};
 use crate::kernel_files::text::{decimal, fields};
 use crate::kernel_files::{FileError, KeptFile, Roots};
 

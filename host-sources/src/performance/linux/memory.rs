@@ -2,13 +2,12 @@
 //!
 //! The invariant: used, free, buffers and cached sum up to the limit, as long as the kernel's own numbers do.
 
-use super::super::Trouble;
 use super::super::counters::as_f64;
 use super::super::metric::{
     MEMORY_AVAILABLE, MEMORY_LIMIT, MEMORY_SHARED, MEMORY_SLAB, MEMORY_USAGE, MEMORY_UTILIZATION,
     Metric, PAGING_USAGE, PAGING_UTILIZATION,
 };
-use super::{FILE_BYTES_MAX, First, Hand, Part};
+use super::{FILE_BYTES_MAX, First, Hand, Part, Trouble};
 use crate::kernel_files::text::{fields, lines, number};
 use crate::kernel_files::{FileError, KeptFile, Roots};
 

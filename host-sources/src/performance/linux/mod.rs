@@ -15,7 +15,6 @@ mod pressure;
 use weir_bus::Timestamp;
 use weir_bus::event::PerformanceEvent;
 
-use super::Trouble;
 use super::counters::{Ledger, Moment};
 use super::rows::Rows;
 use crate::kernel_files::{FileError, KeptFile, Roots};
@@ -37,6 +36,15 @@ pub(super) mod parsers {
 
 /// Bytes that are read of a file: several times what a machine with thousands of cpus and disks has in one.
 const FILE_BYTES_MAX: usize = 4 << 20;
+
+/// What a part of a look couldn't do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Trouble {
+    /// This host doesn't offer it, for this reason: nothing is wrong.
+    LeftOut(String),
+    /// It should be there, and can't be read, for this reason.
+    Failed(String),
+}
 
 /// What a part has in hand while it looks.
 struct Hand<'a> {

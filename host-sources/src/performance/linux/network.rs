@@ -2,10 +2,9 @@
 //!
 //! An interface that never moved anything has no rows. A name may hold any byte but white space, `/` and `:`.
 
-use super::super::Trouble;
 use super::super::counters::{OBJECTS_MAX, Tracks};
 use super::super::metric::{Metric, NETWORK_DROPPED, NETWORK_ERRORS, NETWORK_IO, NETWORK_PACKETS};
-use super::{FILE_BYTES_MAX, First, Hand, Part};
+use super::{FILE_BYTES_MAX, First, Hand, Part, Trouble};
 use crate::kernel_files::text::{fields, lines, lossy, numbers, trimmed};
 use crate::kernel_files::{FileError, KeptFile, Roots};
 

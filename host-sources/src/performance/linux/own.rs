@@ -6,10 +6,9 @@ use std::path::PathBuf;
 
 use weir_bus::Timestamp;
 
-use super::super::Trouble;
 use super::super::counters::{Tracks, as_f64};
 use super::super::metric::{OWN_CPU, OWN_DESCRIPTORS, OWN_MEMORY, OWN_THREADS};
-use super::{FILE_BYTES_MAX, First, Hand, Part};
+use super::{FILE_BYTES_MAX, First, Hand, Part, Trouble};
 use crate::kernel_files::text::{fields, number};
 use crate::kernel_files::{FileError, KeptFile, Roots};
 use crate::process::details::stat;

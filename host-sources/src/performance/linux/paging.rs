@@ -1,9 +1,8 @@
 //! Page faults and swapping: `/proc/vmstat`.
 
-use super::super::Trouble;
 use super::super::counters::Tracks;
 use super::super::metric::{Metric, PAGING_FAULTS, PAGING_OPERATIONS};
-use super::{FILE_BYTES_MAX, First, Hand, Part};
+use super::{FILE_BYTES_MAX, First, Hand, Part, Trouble};
 use crate::kernel_files::text::{fields, lines, number};
 use crate::kernel_files::{FileError, KeptFile, Roots};
 

@@ -2,12 +2,11 @@
 
 use rustix::io::Errno;
 
-use super::super::Trouble;
 use super::super::counters::Tracks;
 use super::super::metric::{
     CPU_PRESSURE, IO_PRESSURE, IRQ_PRESSURE, MEMORY_PRESSURE, PressureMetrics,
 };
-use super::{FILE_BYTES_MAX, First, Hand, Part};
+use super::{FILE_BYTES_MAX, First, Hand, Part, Trouble};
 use crate::kernel_files::text::{decimal, fields, lines, lossy, number, value_of};
 use crate::kernel_files::{FileError, KeptFile, Roots};
 

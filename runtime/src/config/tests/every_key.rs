@@ -375,3 +375,24 @@ fn the_key_table_has_one_home_for_each_key() {
         }
     }
 }
+
+#[test]
+fn a_default_by_kind_is_there_for_each_kind_of_its_key() {
+    let mut seen = 0;
+    for key in all() {
+        let Fallback::OfKind(values) = key.fallback else {
+            continue;
+        };
+        let kinds: Vec<&str> = values.iter().map(|(kind, _)| *kind).collect();
+        assert_eq!(kinds, key.kinds, "{}", key.path);
+        let (table, own) = key.split_at_name().unwrap();
+        for (kind, value) in values {
+            let text = format!("{table}.x.kind = \"{kind}\"\n");
+            let json = serde_json::to_value(load_text(&text).unwrap().config).unwrap();
+            let field = json.pointer(&format!("/{table}/x/{own}"));
+            assert_eq!(field, Some(&Json::from(value.trim_matches('"'))), "{kind}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 2, "{seen}");
+}
