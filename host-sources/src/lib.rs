@@ -12,12 +12,18 @@
 //! - [`replay`]: recordings as a source;
 //! - [`triggerable`]: sources that answer when asked;
 //! - [`tables`]: the latest table of each source that looks at intervals, and who gets it;
+//! - [`performance`]: the load of the machine;
+//! - [`inventory`]: what the machine consists of;
 //! - [`latest`]: the latest table of processes;
 //! - [`own_cost`]: what this process itself uses.
 
 pub mod emitter;
+pub mod inventory;
+#[cfg(target_os = "linux")]
+pub(crate) mod kernel_files;
 pub mod latest;
 pub mod own_cost;
+pub mod performance;
 pub mod process;
 pub mod registry;
 pub mod replay;
@@ -28,8 +34,12 @@ pub mod tables;
 pub mod triggerable;
 
 pub use emitter::Emitter;
+pub use inventory::InventorySource;
+#[cfg(target_os = "linux")]
+pub use kernel_files::Roots;
 pub use latest::{ProcessTable, TableStatistics};
 pub use own_cost::OwnCost;
+pub use performance::PerformanceSource;
 pub use process::ProcessSource;
 pub use registry::{Registry, RegistryError, Unavailable};
 pub use replay::{ReplayError, ReplayPace, ReplaySource};

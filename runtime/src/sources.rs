@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use weir_sources::{
-    BinaryHash, BinaryHashOptions, EventSource, ProcessDetails, ProcessSource, ReplayError,
-    ReplayPace, ReplaySource, Triggerable,
+    BinaryHash, BinaryHashOptions, EventSource, InventorySource, PerformanceSource, ProcessDetails,
+    ProcessSource, ReplayError, ReplayPace, ReplaySource, Triggerable,
 };
 
 use crate::config::{self, SourceSettings};
@@ -70,6 +70,12 @@ fn source(
             let source = source.cost_share(*cost_share).hashing(*hashes);
             Arc::new(source.named(name))
         }
+        SourceSettings::Performance { interval } => {
+            Arc::new(PerformanceSource::new(*interval).named(name))
+        }
+        SourceSettings::Inventory { interval } => {
+            Arc::new(InventorySource::new(*interval).named(name))
+        }
         SourceSettings::Replay { path, pace } => {
             let pace = match pace {
                 config::ReplayPace::Fast => ReplayPace::Fast,
@@ -105,6 +111,9 @@ fn triggerable(name: &str, settings: &SourceSettings) -> Option<Arc<dyn Triggera
         SourceSettings::ProcessDetails { timeout } => {
             Some(Arc::new(ProcessDetails::new(*timeout).named(name)))
         }
-        SourceSettings::Process { .. } | SourceSettings::Replay { .. } => None,
+        SourceSettings::Process { .. }
+        | SourceSettings::Performance { .. }
+        | SourceSettings::Inventory { .. }
+        | SourceSettings::Replay { .. } => None,
     }
 }

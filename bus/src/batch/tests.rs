@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::event::{ProcessColumns, ProcessEvent};
+use crate::event::{PerformanceEvent, ProcessColumns, ProcessEvent};
 use crate::{DropReason, EventRow};
 
 fn process(pid: u32) -> ProcessEvent {
@@ -285,4 +285,22 @@ fn a_source_that_invents_topics_makes_small_batches_and_no_more() {
     let counts = batcher.counts();
     assert!(counts.in_batcher <= 16, "{counts:?}");
     assert!(counts.balances());
+}
+
+#[test]
+fn measurements_of_a_subject_share_a_topic() {
+    let check = |metric: &str, leaf: &str| {
+        let row = PerformanceEvent {
+            metric: metric.to_owned(),
+            ..PerformanceEvent::default()
+        };
+        assert_eq!(row.topic_leaf(), leaf);
+    };
+    check("system.cpu.utilization", "cpu");
+    check("system.memory.linux.available", "memory");
+    check("process.cpu.utilization", "process");
+    check("cgroup.io", "cgroup");
+    check("load", "load");
+    check("", "");
+    check("system.", "");
 }

@@ -240,8 +240,12 @@ impl FilesystemEvent {
 }
 
 impl PerformanceEvent {
+    /// What the metric is about: `cpu` of `system.cpu.utilization`, `process` of `process.cpu.utilization`. All
+    /// metrics of a subject share a topic, for a look has hundreds of rows of dozens of metrics.
     fn leaf(&self) -> &str {
-        &self.metric
+        let about = self.metric.strip_prefix("system.");
+        let about = about.unwrap_or(&self.metric);
+        about.split('.').next().unwrap_or(about)
     }
 }
 

@@ -35,6 +35,19 @@ struct Asking {
 struct Running {
     begun: Duration,
     tiers: [bool; 3],
+    /// Somebody besides the config waits for its table.
+    is_asked_for: bool,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// Well, and all of the table was sent.
+    Whole,
+    /// Well, and only what changed was sent: the table of before is none of this run's.
+    ChangesOnly,
+    /// Not well.
+    Failed,
 }
 
 /// When to run next.
@@ -165,7 +178,9 @@ impl Plan {
             let reason = reason.clone();
             return Err(AskError::Failed { reason });
         }
-        if self.running.is_none() {
+        if let Some(running) = &mut self.running {
+            running.is_asked_for = true;
+        } else {
             let free_at = self.budget.free_at().unwrap_or_default();
             let wait = free_at.saturating_sub(now);
             if !wait.is_zero() {
@@ -237,6 +252,8 @@ impl Plan {
 
     /// A run begins.
     pub(super) fn begin(&mut self, now: Duration) {
+        let of_config = usize::from(self.options.interval.is_some());
+        let is_asked_for = self.wanted || self.askers.len() > of_config;
         self.wanted = false;
         self.fresh = false;
         if let Some(every) = self.shortest() {
@@ -258,6 +275,7 @@ impl Plan {
         self.running = Some(Running {
             begun: now,
             tiers: Tier::ALL.map(|tier| self.is_due(tier, now)),
+            is_asked_for,
         });
     }
 
@@ -274,16 +292,27 @@ impl Plan {
         running.is_some_and(|running| running.tiers.get(tier.index()) == Some(&true))
     }
 
-    /// The run has ended, well or not.
-    pub(super) fn end(&mut self, now: Duration, cpu: Duration, has_finished: bool) {
+    pub(super) fn is_asked_for(&self) -> bool {
+        let running = self.running.as_ref();
+        running.is_some_and(|running| running.is_asked_for)
+    }
+
+    /// The run has ended.
+    pub(super) fn end(&mut self, now: Duration, cpu: Duration, ended: Ended) {
         let Some(running) = self.running.take() else {
             return;
         };
-        self.ended += 1;
+        let has_table = ended == Ended::Whole;
+        if ended == Ended::ChangesOnly && running.is_asked_for {
+            // Somebody came too late for its table, and waits for the next.
+            self.wanted = true;
+        } else {
+            self.ended += 1;
+        }
         self.budget.charge(now, running.begun, cpu);
         self.note_stretch(now, running.begun);
-        self.is_unfinished = !has_finished;
-        if !has_finished {
+        self.is_unfinished = ended == Ended::Failed;
+        if self.is_unfinished {
             self.runs_failed += 1;
             return;
         }
@@ -293,6 +322,9 @@ impl Plan {
             if due {
                 *read = Some(running.begun);
             }
+        }
+        if !has_table {
+            return;
         }
         self.last = Some(LastRun {
             begun: running.begun,

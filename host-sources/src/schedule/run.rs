@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::clock::thread_cpu;
+use super::plan::Ended;
 use super::{Schedule, Tier};
 
 /// A run that is under way. What its thread uses until its end is its cost. Dropped before
@@ -13,7 +14,7 @@ use super::{Schedule, Tier};
 pub struct Run {
     schedule: Schedule,
     cpu_before: Option<Duration>,
-    has_finished: bool,
+    ended: Ended,
 }
 
 impl Run {
@@ -22,7 +23,7 @@ impl Run {
         Self {
             schedule: schedule.clone(),
             cpu_before: thread_cpu(),
-            has_finished: false,
+            ended: Ended::Failed,
         }
     }
 
@@ -33,9 +34,22 @@ impl Run {
         self.schedule.plan().due(tier)
     }
 
+    /// Whether somebody besides the config asks for this run's table: then it is to be sent whole. A source whose
+    /// table hardly changes may else send what changed.
+    #[must_use]
+    pub fn is_asked_for(&self) -> bool {
+        self.schedule.plan().is_asked_for()
+    }
+
     /// Says that the run came to its end, and all of it was sent.
     pub fn finished(mut self) {
-        self.has_finished = true;
+        self.ended = Ended::Whole;
+    }
+
+    /// Says that the run came to its end, and only what changed was sent, which may be nothing: who wants a table of
+    /// this moment still has to ask for a run.
+    pub fn finished_with_changes(mut self) {
+        self.ended = Ended::ChangesOnly;
     }
 }
 
@@ -43,8 +57,7 @@ impl Drop for Run {
     fn drop(&mut self) {
         let cpu = thread_cpu().zip(self.cpu_before);
         let cpu = cpu.map_or(Duration::ZERO, |(now, before)| now.saturating_sub(before));
-        let has_finished = self.has_finished;
-        self.schedule
-            .change(|plan, now| plan.end(now, cpu, has_finished));
+        let ended = self.ended;
+        self.schedule.change(|plan, now| plan.end(now, cpu, ended));
     }
 }

@@ -1,5 +1,6 @@
 //! Promises of schedules: once for all who ask, at the shortest interval, within the budget.
 
+use super::plan::{Ended, Wanted};
 use super::*;
 
 const fn s(seconds: u64) -> Duration {
@@ -41,7 +42,7 @@ impl World {
                 Next::Now => {
                     began.push(self.now);
                     self.plan.begin(self.now);
-                    self.plan.end(self.now, self.cost, true);
+                    self.plan.end(self.now, self.cost, Ended::Whole);
                 }
                 Next::At(at) if at < end => self.now = at,
                 Next::At(_) | Next::Idle => {
@@ -102,17 +103,17 @@ fn intervals_keep_their_time_however_late_a_run_begins() {
         let now = s(tick) + ms(tick * 7 % 90);
         assert_eq!(plan.next(now), Next::Now, "{tick}");
         plan.begin(now);
-        plan.end(now, Duration::ZERO, true);
+        plan.end(now, Duration::ZERO, Ended::Whole);
         assert_eq!(plan.next(now), Next::At(s(tick + 1)));
     }
     // A source that is late is no costly one.
     assert!(!plan.status(s(1_000)).stretched);
     plan.begin(s(3_000));
-    plan.end(s(3_010), Duration::ZERO, true);
+    plan.end(s(3_010), Duration::ZERO, Ended::Whole);
     assert!(!plan.status(s(3_010)).stretched);
     // What was missed while the machine slept isn't made up for.
     plan.begin(s(5_000));
-    plan.end(s(5_000), Duration::ZERO, true);
+    plan.end(s(5_000), Duration::ZERO, Ended::Whole);
     assert_eq!(plan.next(s(5_000)), Next::At(s(5_001)));
 }
 
@@ -161,7 +162,7 @@ fn jitter_delays_runs_by_a_twentieth_at_most_and_never_adds_up() {
         assert!(delay <= ms(50), "{run}: {delay:?}");
         delays.insert(delay);
         plan.begin(now);
-        plan.end(now, Duration::ZERO, true);
+        plan.end(now, Duration::ZERO, Ended::Whole);
     }
     assert!(delays.len() > 400);
 }
@@ -175,7 +176,7 @@ fn tiers_are_read_as_often_as_they_change() {
         for (count, tier) in read.iter_mut().zip(Tier::ALL) {
             *count += u32::from(plan.due(tier));
         }
-        plan.end(s(second), Duration::ZERO, true);
+        plan.end(s(second), Duration::ZERO, Ended::Whole);
     }
     // A tenth early is in time.
     assert_eq!(read, [3, 67, 600]);
@@ -184,7 +185,7 @@ fn tiers_are_read_as_often_as_they_change() {
     for _ in 0..2 {
         plan.begin(s(600));
         assert!(Tier::ALL.into_iter().all(|tier| plan.due(tier)));
-        plan.end(s(600), Duration::ZERO, false);
+        plan.end(s(600), Duration::ZERO, Ended::Failed);
     }
 }
 
@@ -264,7 +265,7 @@ async fn who_wants_a_run_of_a_source_that_is_down_or_over_its_budget_is_told_at_
     schedule.started();
     schedule.change(|plan, now| {
         plan.begin(now);
-        plan.end(now, s(1), true);
+        plan.end(now, s(1), Ended::Whole);
     });
     clock.advance(s(20));
     let wait = s(20);
@@ -297,4 +298,37 @@ async fn a_source_that_nobody_asks_is_ready_and_a_run_is_cancel_safe() {
     let mut due = Box::pin(schedule.due(|| {}));
     assert!(waits(&mut due).await);
     assert_eq!(schedule.status().runs, 2);
+}
+
+#[test]
+fn a_run_that_sent_only_changes_is_no_table_for_those_who_ask() {
+    let mut plan = Plan::new(options(Some(s(10))), 0);
+    let run = |plan: &mut Plan, at, ended| {
+        plan.begin(at);
+        let is_asked_for = plan.is_asked_for();
+        plan.end(at, Duration::ZERO, ended);
+        is_asked_for
+    };
+    // The config alone asks for no table.
+    assert!(!run(&mut plan, s(0), Ended::Whole));
+    assert!(!run(&mut plan, s(10), Ended::ChangesOnly));
+    // What began at 10 is no table; the one of 0 is too old.
+    let wanted = plan.want(s(5), s(12)).unwrap();
+    assert_eq!(wanted, Wanted::After(2));
+    assert_eq!(plan.next(s(12)), Next::Now);
+    assert!(run(&mut plan, s(12), Ended::Whole));
+    let answer = plan.answer(2).unwrap().unwrap();
+    assert_eq!(answer.begun, s(12));
+    // Who comes while such a run is under way gets the next.
+    plan.begin(s(20));
+    let wanted = plan.want(Duration::ZERO, s(20)).unwrap();
+    assert_eq!(wanted, Wanted::After(3));
+    plan.end(s(20), Duration::ZERO, Ended::ChangesOnly);
+    assert_eq!(plan.answer(3), None);
+    assert_eq!(plan.next(s(21)), Next::Now);
+    assert!(run(&mut plan, s(21), Ended::Whole));
+    assert_eq!(plan.answer(3).unwrap().unwrap().begun, s(21));
+    // Who asks at an interval always gets tables.
+    plan.ask("somebody", s(5), s(22)).unwrap();
+    assert!(run(&mut plan, s(26), Ended::Whole));
 }

@@ -140,9 +140,7 @@ fn has_meaning(layered: &mut Layered, key: &Key, entry: &KeyPath, path: &KeyPath
     if key.kinds.is_empty() {
         return true;
     }
-    let mut kind_path = entry.clone();
-    kind_path.push("kind".to_owned());
-    let Some(kind) = layered.get(&kind_path).and_then(|(kind, _)| kind.as_text()) else {
+    let Some(kind) = kind_of(layered, entry) else {
         // The kind itself is missing or wrong: that is told, and nothing can be said here.
         return false;
     };
@@ -164,6 +162,20 @@ fn has_meaning(layered: &mut Layered, key: &Key, entry: &KeyPath, path: &KeyPath
     false
 }
 
+/// What an entry says as its `kind`.
+fn kind_of<'a>(layered: &'a Layered, entry: &[String]) -> Option<&'a str> {
+    let path: KeyPath = entry.iter().cloned().chain(["kind".to_owned()]).collect();
+    layered.get(&path).and_then(|(kind, _)| kind.as_text())
+}
+
+/// A default of the key table as a value.
+fn default_of(key: &Key, toml: &str) -> Result<Value, ConfigError> {
+    check(key, &parse_free(toml), None).map_err(|problem| {
+        let text = format!("the default of {} is {toml}: {}", key.path, problem.what);
+        ConfigError::Internal(text)
+    })
+}
+
 fn complete_key(layered: &mut Layered, key: &Key, path: KeyPath, host: &Host) {
     let is_set = layered.values.contains_key(&path)
         || layered.failed.contains(&path)
@@ -172,14 +184,21 @@ fn complete_key(layered: &mut Layered, key: &Key, path: KeyPath, host: &Host) {
         return;
     }
     let (value, origin) = match key.fallback {
-        Fallback::Value(toml) => match check(key, &parse_free(toml), None) {
+        Fallback::Value(toml) => match default_of(key, toml) {
             Ok(value) => (value, Origin::built_in()),
-            Err(problem) => {
-                let text = format!("the default of {} is {toml}: {}", key.path, problem.what);
-                layered.errors.push(ConfigError::Internal(text));
-                return;
-            }
+            Err(error) => return layered.errors.push(error),
         },
+        Fallback::OfKind(values) => {
+            let entry = path.split_last().map(|(_, entry)| entry);
+            let kind = kind_of(layered, entry.unwrap_or_default());
+            let Some((_, toml)) = values.iter().find(|(of, _)| Some(*of) == kind) else {
+                return;
+            };
+            match default_of(key, toml) {
+                Ok(value) => (value, Origin::built_in()),
+                Err(error) => return layered.errors.push(error),
+            }
+        }
         Fallback::SameAs(other) => {
             let other: KeyPath = other.split('.').map(str::to_owned).collect();
             match layered.get(&other) {

@@ -39,6 +39,14 @@ fn lines(key: &Key) -> String {
     let head = format!("\n# {}{kinds}\n# Takes {}.", key.doc, key.takes);
     match key.fallback {
         Fallback::Value(value) => format!("{head}\n#{name} = {value}\n"),
+        // The example's entry is of the first kind.
+        Fallback::OfKind(values) => {
+            let told = values.iter().map(|(kind, value)| format!("{kind} {value}"));
+            let told: Vec<String> = told.collect();
+            let first = values.first().map_or("", |(_, value)| value);
+            let by_kind = told.join(", ");
+            format!("{head} Default by kind: {by_kind}.\n#{name} = {first}\n")
+        }
         Fallback::Required { example } => {
             format!("{head} Must be set.\n#{name} = {example}\n")
         }

@@ -26,6 +26,13 @@ fn row(key: &Key) -> String {
     let name = key.split().1;
     let default = match key.fallback {
         Fallback::Value(value) => format!("`{value}`"),
+        Fallback::OfKind(values) => {
+            let values = values.iter();
+            let values: Vec<String> = values
+                .map(|(kind, value)| format!("{kind}: `{value}`"))
+                .collect();
+            values.join(", ")
+        }
         Fallback::SameAs(other) => format!("that of `{other}`"),
         Fallback::Computed { from, .. } => from.describe().to_owned(),
         Fallback::Unset { meaning, .. } => format!("unset: {meaning}"),

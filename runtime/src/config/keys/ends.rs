@@ -13,13 +13,20 @@ pub(super) const SOURCES: &[Key] = &[
     Key::new(
         "sources.<name>.kind",
         Takes::Choice {
-            of: &["process", "binary-hash", "process-details", "replay"],
+            of: &[
+                "process",
+                "performance",
+                "inventory",
+                "binary-hash",
+                "process-details",
+                "replay",
+            ],
             not_in_this_build: &[],
         },
         Fallback::Required {
             example: "\"process\"",
         },
-        "process: the processes of this machine; binary-hash and process-details: answers about a file or process, when a trigger or a stage asks; replay: a recording.",
+        "process: the processes of this machine; performance: its load; inventory: what it consists of; binary-hash and process-details: answers about a file or process, when a trigger or a stage asks; replay: a recording.",
     ),
     Key::new(
         "sources.<name>.enabled",
@@ -33,10 +40,14 @@ pub(super) const SOURCES: &[Key] = &[
             min: Duration::from_millis(10),
             max: Duration::from_hours(1),
         },
-        Fallback::Value("\"1s\""),
+        Fallback::OfKind(&[
+            ("process", "\"1s\""),
+            ("performance", "\"10s\""),
+            ("inventory", "\"5m\""),
+        ]),
         "How often the source looks by itself. Who asks for its tables more often has it look more often; \"off\": it looks only while somebody asks.",
     )
-    .only_for(&["process"]),
+    .only_for(&["process", "performance", "inventory"]),
     Key::new(
         "sources.<name>.cost_share",
         Takes::Float {
@@ -46,7 +57,7 @@ pub(super) const SOURCES: &[Key] = &[
         Fallback::Value("0.01"),
         "The share of a core that the source's looks may cost; what costs more looks more seldom, whoever asks, and says so.",
     )
-    .only_for(&["process"]),
+    .only_for(&["process", "performance", "inventory"]),
     Key::new(
         "sources.<name>.hashes",
         Takes::Switch,

@@ -57,6 +57,8 @@ pub struct Key {
 pub enum Fallback {
     /// This value, written in TOML.
     Value(&'static str),
+    /// This value, written in TOML, by the entry's `kind`; as many as the key has kinds.
+    OfKind(&'static [(&'static str, &'static str)]),
     /// The value of another key.
     SameAs(&'static str),
     /// Found out when the config is loaded.

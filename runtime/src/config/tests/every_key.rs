@@ -342,7 +342,7 @@ fn each_field_of_the_typed_config_is_a_key() {
     let text = format!("trust.keys.a.ed25519 = \"{ED25519}\"\n")
         + "bus.access.a.user = \"a\"\nslots.a.module = \"m\"\nsources.a.kind = \"process\"\n\
         sources.b = { kind = \"replay\", path = \"/r\" }\nsources.c.kind = \"binary-hash\"\n\
-        sources.d.kind = \"process-details\"\nsinks.a.kind = \"terminal\"\nchain.a.stages.a.after = []\n\
+        sources.d.kind = \"process-details\"\nsources.e.kind = \"performance\"\nsources.f.kind = \"inventory\"\nsinks.a.kind = \"terminal\"\nchain.a.stages.a.after = []\n\
         trigger.a = { condition = \"true\", message = \"m\" }\nexception.a = { trigger = \"a\", column = \"pid\", value = \"1\" }\n\
         sinks.b.kind = \"json\"\nsinks.c = { kind = \"recording\", path = \"/r\" }\n";
     let json = serde_json::to_value(load_text(&text).unwrap().config).unwrap();
@@ -374,4 +374,25 @@ fn the_key_table_has_one_home_for_each_key() {
             assert!(all().any(|key| key.path == other), "{other}");
         }
     }
+}
+
+#[test]
+fn a_default_by_kind_is_there_for_each_kind_of_its_key() {
+    let mut seen = 0;
+    for key in all() {
+        let Fallback::OfKind(values) = key.fallback else {
+            continue;
+        };
+        let kinds: Vec<&str> = values.iter().map(|(kind, _)| *kind).collect();
+        assert_eq!(kinds, key.kinds, "{}", key.path);
+        let (table, own) = key.split_at_name().unwrap();
+        for (kind, value) in values {
+            let text = format!("{table}.x.kind = \"{kind}\"\n");
+            let json = serde_json::to_value(load_text(&text).unwrap().config).unwrap();
+            let field = json.pointer(&format!("/{table}/x/{own}"));
+            assert_eq!(field, Some(&Json::from(value.trim_matches('"'))), "{kind}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 2, "{seen}");
 }

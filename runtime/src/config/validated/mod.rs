@@ -302,6 +302,18 @@ pub enum SourceSettings {
         /// Whether rows have digests of executables.
         hashes: bool,
     },
+    /// The load of this machine.
+    Performance {
+        /// How often it looks.
+        #[serde(with = "duration_as_text")]
+        interval: Duration,
+    },
+    /// What this machine consists of.
+    Inventory {
+        /// How often it looks.
+        #[serde(with = "duration_as_text")]
+        interval: Duration,
+    },
     /// A recording.
     Replay {
         /// Its file.
