@@ -13,6 +13,8 @@
 //! - [`latest`]: the latest table of processes;
 //! - [`own_cost`]: what this process itself uses.
 
+#[cfg(target_os = "linux")]
+pub(crate) mod ebpf;
 pub mod emitter;
 pub mod latest;
 #[cfg(target_os = "linux")]
