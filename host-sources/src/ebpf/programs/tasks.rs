@@ -32,6 +32,7 @@ mod layout {
     pub(super) const EXIT_STATE: i32 = 72;
     pub(super) const FILE_NAME_HASH: i32 = 76;
     pub(super) const FILE_IS_HASHED: i32 = 80;
+    pub(super) const HAS_MEMORY: i32 = 84;
     pub(super) const NAME: i32 = 88;
     pub(super) const PROCESS_BYTES: i32 = 104;
 }
@@ -147,6 +148,8 @@ fn copy_memory(
     }
     program.load_field(MEMORY, thread, TASK, "mm");
     program.jump_if(If::Equal, MEMORY, 0, done);
+    let has_memory = on_stack(layout::HAS_MEMORY);
+    program.store(Width::Word, Register::Frame, has_memory, 1);
     program.set(SUM, 0);
     for paths in &RESIDENT_COUNTERS {
         // Counters of their own for each CPU since 6.2.
@@ -224,6 +227,8 @@ pub(crate) struct Process<'a> {
     pub(crate) state: u32,
     /// `EXIT_` state.
     pub(crate) exit_state: u32,
+    /// Whether it has memory at all: kernel threads have none, nor has what has ended.
+    pub(crate) has_memory: bool,
     /// Changes when its executable's file is renamed or deleted.
     pub(crate) file_mark: u64,
     /// The name.
@@ -260,6 +265,7 @@ pub(crate) fn read(bytes: &[u8]) -> Option<(Task<'_>, &[u8])> {
         flags: number(layout::FLAGS)?,
         state: number(layout::STATE)?,
         exit_state: number(layout::EXIT_STATE)?,
+        has_memory: number(layout::HAS_MEMORY)? != 0,
         file_mark: hash << 1 | u64::from(number(layout::FILE_IS_HASHED)?),
         name: name_of(name),
     };
