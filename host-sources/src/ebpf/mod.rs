@@ -16,6 +16,8 @@
 pub(crate) mod assembler;
 pub(crate) mod btf;
 pub(crate) mod kernel;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod load;
 pub(crate) mod programs;
 pub(crate) mod ring;
