@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use weir_bus::{
-    Batch, BatchHeader, Batcher, BatcherLimits, DropReason, Emit, EventRow, Pace, Selection, Snapshot,
+    Batch, BatchHeader, Batcher, BatcherLimits, DropReason, Emit, EventRow, Pace, Selection,
+    Snapshot,
 };
 
 /// Rows that a periodic source hands over before it looks for room again.

@@ -7,7 +7,7 @@
 //! - [`emitter`]: how it hands over rows;
 //! - [`registry`]: which sources there are, and which this host can't offer;
 //! - [`supervisor`]: runs each on a thread of its own, so that it harms only itself;
-//! - [`process`]: the portable process source;
+//! - [`process`]: looks at all processes, and what happens to them in between;
 //! - [`replay`]: recordings as a source;
 //! - [`triggerable`]: sources that answer when asked;
 //! - [`latest`]: the latest table of processes;
@@ -16,6 +16,8 @@
 #[cfg(target_os = "linux")]
 pub(crate) mod ebpf;
 pub mod emitter;
+#[cfg(all(target_os = "linux", any(test, feature = "fuzzing")))]
+pub mod fuzzing;
 pub mod latest;
 #[cfg(target_os = "linux")]
 pub(crate) mod netlink;
@@ -30,7 +32,9 @@ pub mod triggerable;
 pub use emitter::Emitter;
 pub use latest::{ProcessTable, TableStatistics};
 pub use own_cost::OwnCost;
-pub use process::ProcessSource;
+#[cfg(target_os = "linux")]
+pub use process::{FeedName, ProcessEvents, TierName};
+pub use process::{ProcessSource, TierReport, tiers};
 pub use registry::{Registry, RegistryError, Unavailable};
 pub use replay::{ReplayError, ReplayPace, ReplaySource};
 pub use source::{ContextHandle, EventSource, SourceContext, SourceError, SourceHealth};

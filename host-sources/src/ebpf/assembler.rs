@@ -255,7 +255,13 @@ impl<'a> Assembler<'a> {
         base: Register,
         offset: i32,
     ) {
-        self.memory(CLASS_LOAD, width, destination, Operand::Register(base), offset);
+        self.memory(
+            CLASS_LOAD,
+            width,
+            destination,
+            Operand::Register(base),
+            offset,
+        );
     }
 
     /// `destination` = the field of the structure at `base`.

@@ -21,7 +21,7 @@ const TYPES_MAX: usize = 4 << 20;
 /// Names for a type, and structures within structures, that are followed: kernels have five.
 const DEPTH_MAX: u32 = 16;
 /// Bytes of a pointer, whose type doesn't say.
-const POINTER_BYTES: u32 = size_of::<usize>() as u32;
+const POINTER_BYTES: u32 = usize::BITS / 8;
 
 /// What a type is; the numbers are the format's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,13 +228,9 @@ impl<'a> Btf<'a> {
     pub(crate) fn tracepoint(&self, name: &str) -> Result<(TypeId, usize), BtfError> {
         let typedef = format!("btf_trace_{name}");
         let missing = || no_type("tracepoint", name);
-        let id = self
-            .named(Kind::Typedef, &typedef)
-            .ok_or_else(missing)?;
+        let id = self.named(Kind::Typedef, &typedef).ok_or_else(missing)?;
         let pointer = self.get(id).ok_or_else(missing)?;
-        let function = self
-            .get(TypeId(pointer.size_or_type))
-            .ok_or_else(missing)?;
+        let function = self.get(TypeId(pointer.size_or_type)).ok_or_else(missing)?;
         let prototype = self
             .get(TypeId(function.size_or_type))
             .filter(|prototype| prototype.kind == Kind::Prototype)

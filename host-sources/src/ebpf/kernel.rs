@@ -7,6 +7,7 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::EbpfError;
 
@@ -86,7 +87,12 @@ impl Map {
         attributes.put_name(28, name);
         // SAFETY: the command only reads the attributes, and none of them is an address.
         #[expect(unsafe_code, reason = "a system call that no safe wrapper offers")]
-        let made = unsafe { create(COMMAND_MAP_CREATE, &mut attributes) };
+        let mut make = || unsafe { create(COMMAND_MAP_CREATE, &mut attributes) };
+        // Before 5.11 maps count as locked memory, of which a process may have little.
+        let made = make().or_else(|errno| match (errno, lift_memory_limit()) {
+            (Errno::PERM, Ok(())) => make(),
+            _ => Err(errno),
+        });
         Ok(Self {
             fd: made.map_err(|errno| EbpfError::of_call("creating a map", errno))?,
             kind,
@@ -130,6 +136,16 @@ impl AsFd for Map {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// Lets the process lock as much memory as it may at most.
+fn lift_memory_limit() -> Result<(), Errno> {
+    let limit = getrlimit(Resource::Memlock);
+    let lifted = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    setrlimit(Resource::Memlock, lifted)
 }
 
 /// Loads a program, which is verified, that is attached to the type `target` of the kernel.

@@ -117,8 +117,8 @@ impl EventRing {
         let bytes = types()?;
         let btf = Btf::parse(&bytes)?;
         let map = Map::ring("weir_events", RING_BYTES)?;
-        let losses = Map::cpu_value("weir_losses", LOSSES_BYTES as u32)?;
-        let scratch = Map::cpu_value("weir_scratch", exec::RECORD_BYTES_MAX as u32)?;
+        let losses = Map::cpu_value("weir_losses", LOSSES_BYTES)?;
+        let scratch = Map::cpu_value("weir_scratch", exec::RECORD_BYTES_MAX)?;
         let maps = Maps {
             ring: map.descriptor(),
             losses: losses.descriptor(),

@@ -10,19 +10,19 @@
 //! - [`btf`]: the kernel's own description of its types, parsed and searched;
 //! - [`assembler`]: instructions with registers, labels and fields by name;
 //! - [`programs`]: what runs in the kernel, and the records that it writes;
-//! - [`kernel`]: bpf(2);
+//! - [`kernel`]: the calls of bpf(2);
 //! - [`ring`]: the reader of a ring buffer.
 
 pub(crate) mod assembler;
 pub(crate) mod btf;
-pub(crate) mod kernel;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+pub(crate) mod kernel;
 mod load;
 pub(crate) mod programs;
 pub(crate) mod ring;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use load::{EventRing, TaskIterator};
 
@@ -48,7 +48,9 @@ pub(crate) enum EbpfError {
     #[error(transparent)]
     Assemble(#[from] AssembleError),
     /// A privilege is missing.
-    #[error("needs CAP_BPF and CAP_PERFMON: run as root, or add them to the unit ({what}: {errno})")]
+    #[error(
+        "needs CAP_BPF and CAP_PERFMON: run as root, or add them to the unit ({what}: {errno})"
+    )]
     Privilege {
         /// What was tried.
         what: &'static str,
@@ -56,7 +58,9 @@ pub(crate) enum EbpfError {
         errno: Errno,
     },
     /// The kernel's pids aren't this process's.
-    #[error("this process has a pid namespace of its own, and eBPF tells the host's pids: run it in the host's")]
+    #[error(
+        "this process has a pid namespace of its own, and eBPF tells the host's pids: run it in the host's"
+    )]
     Namespace,
     /// A system call failed.
     #[error("{what} failed: {errno}")]

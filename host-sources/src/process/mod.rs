@@ -262,8 +262,7 @@ impl EventSource for ProcessSource {
         if last.processes_over_limit > 0 {
             return SourceHealth::Degraded(format!(
                 "{} processes over the {} that are followed are not reported",
-                last.processes_over_limit,
-                PROCESSES_MAX
+                last.processes_over_limit, PROCESSES_MAX
             ));
         }
         if let Some(trouble) = self.hashes.as_ref().and_then(|hashes| hashes.trouble()) {

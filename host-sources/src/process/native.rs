@@ -49,7 +49,7 @@ impl Look {
         Ok(Self {
             source: source.to_owned(),
             root: options.root.clone(),
-            tier: tier.map_err(failed)?,
+            tier: tier.map_err(|error| SourceError::Failed(error.to_string()))?,
             only: options.only,
             seen: Vec::new(),
             looks: Looks::new(options.table.clone(), &options.root, hashes)?,
@@ -70,7 +70,7 @@ impl Look {
                 "the system shows no process at all, not even this one".to_owned(),
             ));
         }
-        self.looks.take(&self.seen, self.tier.reread_looks());
+        self.looks.take(&self.seen, self.tier.turns());
         Ok(())
     }
 
@@ -102,8 +102,4 @@ impl Look {
     pub(super) const fn over_limit(&self) -> usize {
         self.over_limit.saturating_add(self.looks.over_limit())
     }
-}
-
-fn failed(error: TierError) -> SourceError {
-    SourceError::Failed(error.to_string())
 }

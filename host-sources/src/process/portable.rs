@@ -161,9 +161,7 @@ impl Look {
         } else {
             present.or_else(gone)
         };
-        parent.filter(|parent| {
-            parent.known.details.start_time <= child.known.details.start_time
-        })
+        parent.filter(|parent| parent.known.details.start_time <= child.known.details.start_time)
     }
 }
 
@@ -305,5 +303,40 @@ mod tests {
         // Only what is gone itself had a parent that is gone.
         check(&known(7, Some(2), 30, 4), Some((2, 20)));
         check(&known(7, Some(2), 30, 5), None);
+    }
+
+    #[test]
+    fn a_look_shows_what_is_there_and_the_next_what_has_become_of_it() {
+        let mut look = Look::new(None).unwrap();
+        let rows_of = |look: &mut Look| {
+            look.take().unwrap();
+            let mut rows = vec![ProcessEvent::default(); look.rows()];
+            assert_eq!(look.fill(0, &mut rows), (rows.len(), rows.len()));
+            rows
+        };
+        let own = |rows: &[ProcessEvent]| {
+            let own = rows.iter().find(|row| row.pid == std::process::id());
+            own.unwrap().clone()
+        };
+        let first = own(&rows_of(&mut look));
+        assert_eq!(
+            (first.lifecycle.as_str(), first.cpu_usage),
+            ("observed", None)
+        );
+        let mut child = std::process::Command::new("sleep")
+            .arg("1000")
+            .spawn()
+            .unwrap();
+        let rows = rows_of(&mut look);
+        let started = rows.iter().find(|row| row.pid == child.id()).unwrap();
+        assert_eq!(started.lifecycle, "started");
+        assert_eq!(started.parent_name, Some(first.name));
+        assert!(own(&rows).cpu_usage.is_some());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let rows = rows_of(&mut look);
+        let exited = rows.iter().find(|row| row.pid == child.id()).unwrap();
+        assert_eq!(exited.lifecycle, "exited");
+        assert_eq!(look.over_limit(), 0);
     }
 }

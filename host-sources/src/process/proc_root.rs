@@ -121,18 +121,16 @@ impl ProcReader {
     }
 
     /// A file, up to one byte more than `bytes_max`.
-    pub(super) fn file(
-        &mut self,
-        pid: u32,
-        file: &str,
-        bytes_max: usize,
-    ) -> Result<&[u8], Errno> {
+    pub(super) fn file(&mut self, pid: u32, file: &str, bytes_max: usize) -> Result<&[u8], Errno> {
         let opened = self.open(pid, file)?;
         let wanted = bytes_max.saturating_add(1);
         let mut filled = 0;
         while filled < wanted {
             if self.file.len() == filled {
-                self.file.resize((filled * 2).clamp(LINE_BYTES_MAX, wanted.max(LINE_BYTES_MAX)), 0);
+                self.file.resize(
+                    (filled * 2).clamp(LINE_BYTES_MAX, wanted.max(LINE_BYTES_MAX)),
+                    0,
+                );
             }
             let room = self.file.get_mut(filled..).unwrap_or_default();
             match retried(|| read(&opened, &mut *room))? {

@@ -152,12 +152,9 @@ impl Btf<'_> {
         let depth_left = depth_left.checked_sub(1)?;
         let (_, found) = self.resolved(id)?;
         match found.kind {
-            Kind::Int
-            | Kind::Struct
-            | Kind::Union
-            | Kind::Enum
-            | Kind::Enum64
-            | Kind::Float => Some(found.size_or_type),
+            Kind::Int | Kind::Struct | Kind::Union | Kind::Enum | Kind::Enum64 | Kind::Float => {
+                Some(found.size_or_type)
+            }
             Kind::Pointer => Some(POINTER_BYTES),
             Kind::Array => {
                 let of = TypeId(u32_at(self.types, found.tail)?);

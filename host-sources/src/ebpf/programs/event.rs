@@ -49,7 +49,8 @@ impl What {
 /// Kinds of what can happen.
 pub(crate) const WHATS: usize = 3;
 /// Bytes of the map of losses, for each CPU: a number for each kind.
-pub(crate) const LOSSES_BYTES: usize = 8 * WHATS;
+pub(crate) const LOSSES_BYTES: u32 = 24;
+const _: () = assert!(LOSSES_BYTES as usize == 8 * WHATS);
 
 /// Where things stand at the beginning of every record.
 pub(super) mod layout {

@@ -24,8 +24,8 @@ const ARGUMENTS_KEPT: i32 = layout::REST + 28;
 /// The path, and after it the arguments.
 const TEXTS: i32 = layout::REST + 32;
 /// Bytes of a record at most; the kernel gives a CPU's own map at most 32 KiB a value.
-pub(crate) const RECORD_BYTES_MAX: usize =
-    TEXTS as usize + PATH_BYTES_MAX as usize + ARGUMENT_BYTES_MAX as usize;
+pub(crate) const RECORD_BYTES_MAX: u32 =
+    TEXTS.unsigned_abs() + PATH_BYTES_MAX.unsigned_abs() + ARGUMENT_BYTES_MAX.unsigned_abs();
 
 /// The program for a kernel with these types.
 pub(crate) fn assemble(btf: &Btf<'_>, maps: Maps) -> Assembled {
@@ -65,12 +65,7 @@ fn copy_file(program: &mut Assembler<'_>, thread: Register, binary: Register, re
 
 /// `bytes` = the bytes of the path that were written. Of a script it is the interpreter's, which is what
 /// runs; the script stands in the arguments.
-fn copy_path(
-    program: &mut Assembler<'_>,
-    binary: Register,
-    record: Register,
-    bytes: Register,
-) {
+fn copy_path(program: &mut Assembler<'_>, binary: Register, record: Register, bytes: Register) {
     program.set_to_place(Register::R1, record, TEXTS);
     program.set(Register::R2, PATH_BYTES_MAX);
     program.load_field(Register::R3, binary, "linux_binprm", "interp");

@@ -46,10 +46,22 @@ pub(crate) fn assemble(btf: &Btf<'_>, maps: Maps) -> Assembled {
     let to = RECORD_AT + LEADER_CODE;
     program.store(Width::Word, Register::Frame, to, Register::R1);
     program.store(Width::Word, Register::Frame, to + 4, 0);
-    copy_head(&mut program, btf, What::Exit, THREAD, (Register::Frame, RECORD_AT))?;
+    copy_head(
+        &mut program,
+        btf,
+        What::Exit,
+        THREAD,
+        (Register::Frame, RECORD_AT),
+    )?;
     program.set_to_place(Register::R8, Register::Frame, RECORD_AT);
     program.set(Register::R9, RECORD_BYTES);
-    hand_over(&mut program, maps, What::Exit, (Register::R8, Register::R9), end);
+    hand_over(
+        &mut program,
+        maps,
+        What::Exit,
+        (Register::R8, Register::R9),
+        end,
+    );
     program.bind(end);
     program.end();
     program.finish()

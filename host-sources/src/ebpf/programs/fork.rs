@@ -15,14 +15,31 @@ pub(crate) fn assemble(btf: &Btf<'_>, maps: Maps) -> Assembled {
     let mut program = Assembler::new(btf);
     let end = program.label();
     // The arguments: parent, child.
-    program.load(super::super::assembler::Width::Double, CHILD, Register::R1, 8);
+    program.load(
+        super::super::assembler::Width::Double,
+        CHILD,
+        Register::R1,
+        8,
+    );
     program.load_field(Register::R1, CHILD, TASK, "pid");
     program.load_field(Register::R2, CHILD, TASK, "tgid");
     program.jump_if(If::NotEqual, Register::R1, Register::R2, end);
-    copy_head(&mut program, btf, What::Fork, CHILD, (Register::Frame, RECORD_AT))?;
+    copy_head(
+        &mut program,
+        btf,
+        What::Fork,
+        CHILD,
+        (Register::Frame, RECORD_AT),
+    )?;
     program.set_to_place(Register::R8, Register::Frame, RECORD_AT);
     program.set(Register::R9, layout::REST);
-    hand_over(&mut program, maps, What::Fork, (Register::R8, Register::R9), end);
+    hand_over(
+        &mut program,
+        maps,
+        What::Fork,
+        (Register::R8, Register::R9),
+        end,
+    );
     program.bind(end);
     program.end();
     program.finish()

@@ -87,13 +87,7 @@ const fn on_stack(at: i32) -> i32 {
 }
 
 /// Copies a field of the task.
-fn copy(
-    program: &mut Assembler<'_>,
-    thread: Register,
-    path: &'static str,
-    width: Width,
-    to: i32,
-) {
+fn copy(program: &mut Assembler<'_>, thread: Register, path: &'static str, width: Width, to: i32) {
     program.load_field(Register::R1, thread, TASK, path);
     program.store(width, Register::Frame, on_stack(to), Register::R1);
 }
@@ -107,13 +101,31 @@ fn copy_process(
     let (start, _) = btf.first_field(TASK, &["start_boottime", "real_start_time"])?;
     let (state, _) = btf.first_field(TASK, &["__state", "state"])?;
     copy(program, thread, start, Width::Double, layout::START_NS);
-    copy(program, thread, "self_exec_id", Width::Double, layout::EXECS);
+    copy(
+        program,
+        thread,
+        "self_exec_id",
+        Width::Double,
+        layout::EXECS,
+    );
     copy(program, thread, "cgroups", Width::Double, layout::GROUPS);
     copy(program, thread, "flags", Width::Word, layout::FLAGS);
     copy(program, thread, state, Width::Word, layout::STATE);
-    copy(program, thread, "exit_state", Width::Word, layout::EXIT_STATE);
+    copy(
+        program,
+        thread,
+        "exit_state",
+        Width::Word,
+        layout::EXIT_STATE,
+    );
     let indirect = [
-        ("signal", "signal_struct", "sum_sched_runtime", Width::Double, layout::RUN_NS_OF_ENDED),
+        (
+            "signal",
+            "signal_struct",
+            "sum_sched_runtime",
+            Width::Double,
+            layout::RUN_NS_OF_ENDED,
+        ),
         ("real_parent", TASK, "tgid", Width::Word, layout::PARENT),
         ("real_cred", "cred", "euid.val", Width::Word, layout::USER),
     ];

@@ -47,7 +47,8 @@ impl Machine {
 
     /// The place of so many zeros.
     pub(super) fn allocate(&mut self, bytes: usize) -> u64 {
-        self.memory.push(vec![0; bytes.div_ceil(8)].into_boxed_slice());
+        self.memory
+            .push(vec![0; bytes.div_ceil(8)].into_boxed_slice());
         let place = self.memory.last_mut().unwrap();
         place.as_mut_ptr().expose_provenance() as u64
     }
@@ -204,7 +205,7 @@ fn ring_output(_: u64, data: u64, bytes: u64, flags: u64, _: u64) -> u64 {
     let written = bytes_at(data, bytes);
     WORLD.with_borrow_mut(|world| {
         if world.is_full {
-            return -11_i64 as u64;
+            return (-11_i64).cast_unsigned();
         }
         world.written.push(written);
         world.flags.push(flags);

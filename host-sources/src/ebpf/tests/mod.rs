@@ -15,6 +15,11 @@ use super::*;
 use machine::Machine;
 use types::{Kernel, Types};
 
+/// The types of one of the kernels that this isn't, for others that need some.
+pub(crate) fn types_of_a_kernel(index: usize) -> Vec<u8> {
+    Kernel::ALL[index].types()
+}
+
 const MAPS: Maps = Maps {
     ring: 11,
     losses: 12,
@@ -64,7 +69,10 @@ fn a_program_for_another_kernel_has_that_kernels_places() {
         let btf = Btf::parse(&bytes).unwrap();
         let program = tasks::assemble(&btf).unwrap();
         let place = btf.field("task_struct", kernel.state()).unwrap();
-        assert!(loads_from(&program, i16::try_from(place.offset_bytes).unwrap()));
+        assert!(loads_from(
+            &program,
+            i16::try_from(place.offset_bytes).unwrap()
+        ));
         assert!(!programs.contains(&program));
         programs.push(program);
     }
@@ -108,7 +116,10 @@ fn fields_are_found_through_other_names_arrays_and_members_without_a_name() {
         let bytes = kernel.types();
         let btf = Btf::parse(&bytes).unwrap();
         let (path, rss) = btf
-            .first_field("mm_struct", &["rss_stat[1].count", "rss_stat.count[1].counter"])
+            .first_field(
+                "mm_struct",
+                &["rss_stat[1].count", "rss_stat.count[1].counter"],
+            )
             .unwrap();
         let zero = btf.field("mm_struct", &path.replace('1', "0")).unwrap();
         assert_eq!(rss.size_bytes, 8);
@@ -188,7 +199,10 @@ fn a_task_is_copied_out_of_any_kernels_structures() {
         let Task::Process(process) = task else {
             panic!("{task:?}");
         };
-        assert_eq!((process.pid, process.parent, process.user_id), (42, 7, 1000));
+        assert_eq!(
+            (process.pid, process.parent, process.user_id),
+            (42, 7, 1000)
+        );
         assert_eq!((process.start_ns, process.run_ns), (5_000, 77));
         assert_eq!((process.run_ns_of_ended, process.execs), (11, 3));
         assert_eq!(process.name, b"a name");
@@ -205,7 +219,8 @@ fn an_exec_is_told_with_its_path_and_arguments() {
         let program = exec::assemble(&btf, MAPS).unwrap();
         let check = |arguments: &[u8], kept: usize| {
             let mut machine = Machine::new(&program);
-            machine.set_scratch(MAPS.scratch, exec::RECORD_BYTES_MAX);
+            let scratch_bytes = usize::try_from(exec::RECORD_BYTES_MAX).unwrap();
+            machine.set_scratch(MAPS.scratch, scratch_bytes);
             let task = kernel.task(&btf, &mut machine);
             kernel.set_arguments(&btf, &mut machine, task, arguments);
             let binary = kernel.binary(&btf, &mut machine, b"/bin/x\0");
@@ -217,7 +232,10 @@ fn an_exec_is_told_with_its_path_and_arguments() {
             assert_eq!((head.pid, head.parent, head.user_id), (42, 7, 1000));
             assert_eq!((head.start_ns, head.name), (5_000, &b"a name"[..]));
             assert_eq!(head.now_ns, machine::NOW_NS);
-            assert_eq!((exec.path, exec.file_number, exec.file_device), (&b"/bin/x"[..], 99, 8));
+            assert_eq!(
+                (exec.path, exec.file_number, exec.file_device),
+                (&b"/bin/x"[..], 99, 8)
+            );
             assert_eq!(exec.arguments, &arguments[..kept]);
             assert_eq!(exec.has_all_arguments, kept == arguments.len());
         };
@@ -239,13 +257,16 @@ fn only_the_last_thread_of_a_process_is_its_end() {
             let task = kernel.task(&btf, &mut machine);
             kernel.set_end(&btf, &mut machine, task, is_last, group);
             machine.run(&mut words(&[task, u64::from(is_last)]));
-            let told = machine.written().pop().map(|record| match event::read(&record) {
-                Some(Event::Exit(head, exit)) => {
-                    assert_eq!(head.pid, 42);
-                    exit.wait_status
-                }
-                other => panic!("no exit: {other:?}"),
-            });
+            let told = machine
+                .written()
+                .pop()
+                .map(|record| match event::read(&record) {
+                    Some(Event::Exit(head, exit)) => {
+                        assert_eq!(head.pid, 42);
+                        exit.wait_status
+                    }
+                    other => panic!("no exit: {other:?}"),
+                });
             assert_eq!(told, expected);
         };
         check(false, None, None);

@@ -39,7 +39,14 @@ impl Types {
         at
     }
 
-    fn add(&mut self, name: &str, kind: u32, members: usize, size_or_type: u32, tail: &[u32]) -> u32 {
+    fn add(
+        &mut self,
+        name: &str,
+        kind: u32,
+        members: usize,
+        size_or_type: u32,
+        tail: &[u32],
+    ) -> u32 {
         let name = self.name(name);
         let info = kind << 24 | u32::try_from(members).unwrap();
         for number in [name, info, size_or_type].iter().chain(tail) {
@@ -61,7 +68,12 @@ impl Types {
         self.add("", ARRAY, 0, 0, &[of, of, count])
     }
 
-    pub(super) fn structure(&mut self, name: &str, bytes: u32, members: &[(&str, u32, u32)]) -> u32 {
+    pub(super) fn structure(
+        &mut self,
+        name: &str,
+        bytes: u32,
+        members: &[(&str, u32, u32)],
+    ) -> u32 {
         self.compound(STRUCT, name, bytes, members)
     }
 
@@ -153,7 +165,11 @@ impl Kernel {
                 ("cgroups", pointer, at(168)),
             ],
         );
-        types.structure("cred", bytes, &[("uid", user, at(0)), ("euid", user, at(8))]);
+        types.structure(
+            "cred",
+            bytes,
+            &[("uid", user, at(0)), ("euid", user, at(8))],
+        );
         let counter = types.structure("", 4, &[("counter", word, 0)]);
         types.structure(
             "signal_struct",
@@ -202,13 +218,25 @@ impl Kernel {
         );
         types.structure("mm_struct", bytes, &[("", inner, at(8))]);
         let path = types.structure("path", 16, &[("dentry", pointer, 8)]);
-        types.structure("file", bytes, &[("f_path", path, at(0)), ("f_inode", pointer, at(16))]);
+        types.structure(
+            "file",
+            bytes,
+            &[("f_path", path, at(0)), ("f_inode", pointer, at(16))],
+        );
         let name = types.structure("", 8, &[("hash", word, 0), ("len", word, 4)]);
         let name = types.compound(UNION, "", 8, &[("", name, 0)]);
         let name = types.structure("qstr", 16, &[("", name, 0)]);
         let list = types.structure("hlist_bl_node", 16, &[("pprev", pointer, 8)]);
-        types.structure("dentry", bytes, &[("d_hash", list, at(8)), ("d_name", name, at(24))]);
-        types.structure("inode", bytes, &[("i_ino", double, at(0)), ("i_sb", pointer, at(8))]);
+        types.structure(
+            "dentry",
+            bytes,
+            &[("d_hash", list, at(8)), ("d_name", name, at(24))],
+        );
+        types.structure(
+            "inode",
+            bytes,
+            &[("i_ino", double, at(0)), ("i_sb", pointer, at(8))],
+        );
         types.structure("super_block", bytes, &[("s_dev", word, at(16))]);
         types.structure(
             "linux_binprm",
@@ -255,11 +283,21 @@ impl Kernel {
             self.set(btf, machine, task, path, value);
         }
         let name = btf.field("task_struct", "comm").unwrap();
-        machine.write(task + u64::from(name.offset_bytes), b"a name\0\0\0\0\0\0\0\0\0\0");
+        machine.write(
+            task + u64::from(name.offset_bytes),
+            b"a name\0\0\0\0\0\0\0\0\0\0",
+        );
         task
     }
 
-    pub(super) fn set(self, btf: &Btf<'_>, machine: &mut Machine, task: u64, path: &str, value: u64) {
+    pub(super) fn set(
+        self,
+        btf: &Btf<'_>,
+        machine: &mut Machine,
+        task: u64,
+        path: &str,
+        value: u64,
+    ) {
         machine.set(btf, task, ("task_struct", path), value);
     }
 

@@ -151,7 +151,11 @@ impl DetailsReader {
     }
 
     /// Takes an executable that was just opened at this path.
-    pub(in crate::process) fn take_opened_executable(&mut self, path: &[u8], details: &mut Details) {
+    pub(in crate::process) fn take_opened_executable(
+        &mut self,
+        path: &[u8],
+        details: &mut Details,
+    ) {
         details.link.clear();
         details.link.extend_from_slice(path);
         details.set_executable(path);

@@ -28,7 +28,8 @@ pub(super) const COMMAND_LINE_BYTES_MAX: usize = 32 * 1024;
 const CUT_MARK: &str = "…";
 /// Looks after which what a process can change without an exec, its name and arguments, is read
 /// again; a part of the processes at each look.
-pub(super) const REREAD_LOOKS: u64 = 10;
+#[cfg(any(not(target_os = "linux"), test))]
+const REREAD_LOOKS: u64 = 10;
 
 /// What a process has for long.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,16 +76,14 @@ impl Details {
         // A text that was made anew never equals the bytes that it was made of.
         self.name_is_lossy = false;
         if name != self.name.as_bytes() {
-            let text = String::from_utf8_lossy(name);
-            self.name_is_lossy = is_lossy(&text);
-            self.name = text.into_owned();
+            (self.name, self.name_is_lossy) = text(name);
         }
     }
 
     fn set_executable(&mut self, path: &[u8]) {
-        let text = String::from_utf8_lossy(path);
-        self.executable_is_lossy = is_lossy(&text);
-        self.executable = Some(text.into_owned());
+        let (path, is_lossy) = text(path);
+        self.executable_is_lossy = is_lossy;
+        self.executable = Some(path);
     }
 
     /// Takes arguments, each ended by a zero byte; what is over the limit is cut, and marked. Empty
@@ -116,9 +115,9 @@ impl Details {
         self.command_line_is_lossy = false;
         self.command_line.clear();
         for argument in arguments() {
-            let text = String::from_utf8_lossy(argument);
-            self.command_line_is_lossy |= is_lossy(&text);
-            self.command_line.push(text.into_owned());
+            let (argument, is_lossy) = text(argument);
+            self.command_line_is_lossy |= is_lossy;
+            self.command_line.push(argument);
         }
         if cut && let Some(last) = self.command_line.last_mut() {
             last.push_str(CUT_MARK);
@@ -136,9 +135,11 @@ fn without_half_a_character(bytes: &[u8]) -> &[u8] {
     }
 }
 
-/// A text that had to be made anew had bytes in it that weren't UTF-8.
-const fn is_lossy(text: &Cow<'_, str>) -> bool {
-    matches!(text, Cow::Owned(_))
+/// Bytes as a text, and whether there were any in it that weren't UTF-8: then it had to be made anew.
+fn text(bytes: &[u8]) -> (String, bool) {
+    let text = String::from_utf8_lossy(bytes);
+    let is_lossy = matches!(text, Cow::Owned(_));
+    (text.into_owned(), is_lossy)
 }
 
 #[cfg(test)]
@@ -183,7 +184,10 @@ mod tests {
         let mut details = Details::default();
         let mut check = |name: &[u8], expected: &str, lossy| {
             details.set_name(name);
-            assert_eq!((details.name.as_str(), details.is_lossy()), (expected, lossy));
+            assert_eq!(
+                (details.name.as_str(), details.is_lossy()),
+                (expected, lossy)
+            );
         };
         check(b"a", "a", false);
         check(b"a\xff", "a\u{fffd}", true);

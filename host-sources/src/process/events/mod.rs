@@ -202,9 +202,13 @@ impl ProcessEvents {
     async fn run(&self, context: &SourceContext, feed: &mut Feed) -> Result<(), SourceError> {
         let failed = |errno| SourceError::Failed(format!("events can't be waited for: {errno}"));
         let began_ns = Clock::now().boot_ns;
-        let mut happening =
-            Happening::new(self.table.clone(), &self.root, self.hashes.clone(), began_ns)
-                .map_err(|errno| SourceError::Failed(format!("/proc can't be read: {errno}")))?;
+        let mut happening = Happening::new(
+            self.table.clone(),
+            &self.root,
+            self.hashes.clone(),
+            began_ns,
+        )
+        .map_err(|errno| SourceError::Failed(format!("/proc can't be read: {errno}")))?;
         let mut rows = Vec::new();
         context.ready();
         while !context.is_stopping() {
@@ -241,7 +245,10 @@ fn wait(fd: BorrowedFd<'_>) -> Result<(), rustix::io::Errno> {
         tv_sec: 0,
         tv_nsec: i64::from(COLLECT_TIME.subsec_nanos()),
     };
-    match poll(&mut [PollFd::from_borrowed_fd(fd, PollFlags::IN)], Some(&time)) {
+    match poll(
+        &mut [PollFd::from_borrowed_fd(fd, PollFlags::IN)],
+        Some(&time),
+    ) {
         Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
         Err(errno) => Err(errno),
     }

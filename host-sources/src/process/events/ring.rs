@@ -36,7 +36,8 @@ impl Ringed {
         happening: &mut Happening,
         rows: &mut Vec<ProcessEvent>,
     ) -> Result<Lost, SourceError> {
-        let failed = |error| SourceError::Failed(format!("the ring of events can't be read: {error}"));
+        let failed =
+            |error| SourceError::Failed(format!("the ring of events can't be read: {error}"));
         let mut records = 0_u64;
         self.ring
             .read(|record| {
@@ -71,12 +72,7 @@ impl AsFd for Ringed {
     }
 }
 
-fn take(
-    event: &Event<'_>,
-    clock: &Clock,
-    happening: &mut Happening,
-    rows: &mut Vec<ProcessEvent>,
-) {
+fn take(event: &Event<'_>, clock: &Clock, happening: &mut Happening, rows: &mut Vec<ProcessEvent>) {
     match event {
         Event::Fork(head) => happening.take(&who(head, clock), Happened::Fork, rows),
         Event::Exec(head, exec) => {

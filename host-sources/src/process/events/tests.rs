@@ -24,7 +24,9 @@ struct Heard {
 impl Heard {
     /// Begins to listen by that way; none where an ordinary user may not, which is printed. As root it must do.
     async fn by(feed: FeedName) -> Option<Self> {
-        let source = ProcessSource::new(Duration::from_secs(1)).events().only(feed);
+        let source = ProcessSource::new(Duration::from_secs(1))
+            .events()
+            .only(feed);
         if let Some(reason) = source.unavailable() {
             assert!(!rustix::process::geteuid().is_root(), "{reason}");
             println!("not by {}: {reason}", feed.as_str());
@@ -140,7 +142,10 @@ async fn a_thousand_short_processes_are_all_told_with_arguments_and_codes() {
         let started = of(&rows, *pid, "started");
         assert_eq!(started.len(), 1, "{started:?}");
         let started = started[0];
-        assert_eq!(started.command_line, ["/bin/true", "run", &number.to_string()]);
+        assert_eq!(
+            started.command_line,
+            ["/bin/true", "run", &number.to_string()]
+        );
         assert_eq!(started.name, "true");
         assert_eq!(started.ppid, Some(std::process::id()));
         assert!(started.executable.as_deref().unwrap().ends_with("true"));
@@ -195,7 +200,12 @@ async fn script(text: &'static str) -> Option<(u32, Vec<ProcessEvent>)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_exit_is_told_with_the_code_that_a_shell_would_say() {
-    for (text, code) in [("exit 0", 0), ("exit 3", 3), ("exit 255", 255), ("kill -9 $$", 137)] {
+    for (text, code) in [
+        ("exit 0", 0),
+        ("exit 3", 3),
+        ("exit 255", 255),
+        ("kill -9 $$", 137),
+    ] {
         let Some((pid, rows)) = script(text).await else {
             return;
         };
@@ -215,7 +225,10 @@ async fn a_fork_that_never_execs_has_started_as_a_copy_of_its_parent() {
     let started = of(&rows, forks[0].pid, "started");
     assert_eq!(started.len(), 1, "{forks:?}");
     assert_eq!(started[0].command_line, ["/bin/sh", "-c", "(exit 5); :"]);
-    assert_eq!(started[0].executable, of(&rows, pid, "started")[0].executable);
+    assert_eq!(
+        started[0].executable,
+        of(&rows, pid, "started")[0].executable
+    );
     let exited = of(&rows, forks[0].pid, "exited");
     assert_eq!(exited[0].exit_code, Some(5));
 }
@@ -248,7 +261,10 @@ async fn arguments_that_are_long_or_no_text_are_kept() {
         .spawn()
         .unwrap();
     let pid = child.id();
-    tokio::task::spawn_blocking(move || child.wait()).await.unwrap().unwrap();
+    tokio::task::spawn_blocking(move || child.wait())
+        .await
+        .unwrap()
+        .unwrap();
     let mut rows = heard
         .until(|row| row.pid == pid && row.lifecycle == "exited")
         .await;
@@ -258,7 +274,10 @@ async fn arguments_that_are_long_or_no_text_are_kept() {
     let [program, text, cut] = started[0].command_line.as_slice() else {
         panic!("{:?}", started[0].command_line.len());
     };
-    assert_eq!((program.as_str(), text.as_str()), ("/bin/true", "a\nb\u{fffd}"));
+    assert_eq!(
+        (program.as_str(), text.as_str()),
+        ("/bin/true", "a\nb\u{fffd}")
+    );
     assert!(started[0].lossy_text);
     assert!(cut.ends_with('…') && cut.starts_with("xxxx") && cut.len() > 10_000);
 }
@@ -305,7 +324,10 @@ async fn a_look_tells_nothing_that_an_event_has_told() {
     handle.ready().await;
     let mut child = Command::new("sleep").arg("0.3").spawn().unwrap();
     let pid = child.id();
-    tokio::task::spawn_blocking(move || child.wait()).await.unwrap().unwrap();
+    tokio::task::spawn_blocking(move || child.wait())
+        .await
+        .unwrap()
+        .unwrap();
     let mut told = heard
         .until(|row| row.pid == pid && row.lifecycle == "exited")
         .await;
@@ -321,6 +343,9 @@ async fn a_look_tells_nothing_that_an_event_has_told() {
     }
     assert!(!looked.is_empty());
     for row in looked {
-        assert_eq!((row.lifecycle.as_str(), row.name.as_str()), ("observed", "sleep"));
+        assert_eq!(
+            (row.lifecycle.as_str(), row.name.as_str()),
+            ("observed", "sleep")
+        );
     }
 }

@@ -69,12 +69,20 @@ pub(in crate::process) enum Happened<'a> {
     Exit(u32),
 }
 
+/// Where a path leads.
+struct Resolved {
+    /// As it was asked for.
+    asked: Vec<u8>,
+    /// As the system shows it.
+    real: Vec<u8>,
+}
+
 /// Where the events of one run come in.
 pub(in crate::process) struct Happening {
     table: Table,
     reader: DetailsReader,
     /// Paths of files, by device, number and the path that was asked for.
-    paths: FxHashMap<(u32, u32, u64), (Vec<u8>, Vec<u8>)>,
+    paths: FxHashMap<(u32, u32, u64), Resolved>,
     /// When the run began, in ticks since boot: who is older was there before.
     began_ticks: u64,
 }
@@ -228,6 +236,7 @@ impl Happening {
         entry.known.ppid = who.parent;
         entry.known.user_id = who.user_id.or(entry.known.user_id);
         // The next look shows them anew, and what is read here is as new as that.
+        entry.name_mark = None;
         entry.exec_mark = None;
         entry.file_mark = None;
         self.take_binary(&mut entry, who, binary);
@@ -301,7 +310,9 @@ impl Happening {
                 true => Told::Started,
                 false => Told::Nothing,
             };
-            processes.entries.insert(pid, Entry::of(&who, details, told));
+            processes
+                .entries
+                .insert(pid, Entry::of(&who, details, told));
         }
         processes.entries.get(&pid)
     }
@@ -330,12 +341,7 @@ impl Happening {
         self.take_path(who.pid, details, &binary);
     }
 
-    fn take_path(
-        &mut self,
-        pid: u32,
-        details: &mut Details,
-        binary: &Binary<'_>,
-    ) {
+    fn take_path(&mut self, pid: u32, details: &mut Details, binary: &Binary<'_>) {
         let (major, minor) = binary.file_device;
         let key = (major, minor, binary.file_number);
         let is_it = |found: &std::fs::Metadata| {
@@ -345,10 +351,10 @@ impl Happening {
             );
             found.ino() == binary.file_number && device == binary.file_device
         };
-        if let Some((asked, path)) = self.paths.get(&key)
-            && asked == binary.path
+        if let Some(resolved) = self.paths.get(&key)
+            && resolved.asked == binary.path
         {
-            self.reader.take_opened_executable(path, details);
+            self.reader.take_opened_executable(&resolved.real, details);
         } else {
             let asked = Path::new(std::ffi::OsStr::from_bytes(binary.path));
             let real = Some(asked)
@@ -356,12 +362,15 @@ impl Happening {
                 .and_then(|asked| std::fs::canonicalize(asked).ok())
                 .filter(|real| std::fs::metadata(real).is_ok_and(|found| is_it(&found)));
             if let Some(real) = real {
-                let path = real.into_os_string().into_encoded_bytes();
-                self.reader.take_opened_executable(&path, details);
+                let resolved = Resolved {
+                    asked: binary.path.to_vec(),
+                    real: real.into_os_string().into_encoded_bytes(),
+                };
+                self.reader.take_opened_executable(&resolved.real, details);
                 if self.paths.len() >= PATHS_MAX {
                     self.paths.clear();
                 }
-                self.paths.insert(key, (binary.path.to_vec(), path));
+                self.paths.insert(key, resolved);
             } else if !self.reader.take_executable_if(pid, details, is_it) {
                 // It is gone, or lies where only it can see: what it was called has to do.
                 self.reader.take_opened_executable(binary.path, details);
@@ -392,10 +401,12 @@ impl Entry {
             is_kernel_thread: false,
             cpu_ns: None,
             pages_behind: 0,
+            name_mark: None,
             exec_mark: None,
             file_mark: None,
             group_mark: who.group_mark,
             seen: 0,
+            looks: 0,
             is_missed: false,
         }
     }

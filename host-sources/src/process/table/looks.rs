@@ -12,12 +12,15 @@ use super::super::hashes::Hashes;
 use super::super::known::{Known, percent_of_core};
 use super::super::proc_root::ProcRoot;
 use super::super::row::{self, Lifecycle};
-use super::super::tier::Seen;
+use super::super::tier::{Seen, Turns};
 use super::{Entry, Processes, Table, Told};
 use crate::source::SourceError;
 
 /// Processes that are looked at before the table is given back to whoever else wants it.
 const TURN_PROCESSES: usize = 256;
+
+/// Looks at a process after its first at which it is read again: many give themselves a title when they begin.
+const YOUNG_LOOKS: [u64; 2] = [1, 5];
 
 /// A row that a look brings.
 struct Due {
@@ -57,9 +60,8 @@ impl Looks {
         })
     }
 
-    /// Takes in what a tier saw. `seen` is sorted by pid; `reread_looks` is after how many looks a
-    /// process's details are read again without a sign of change.
-    pub(in crate::process) fn take(&mut self, seen: &[Seen], reread_looks: u64) {
+    /// Takes in what a tier saw. `seen` is sorted by pid.
+    pub(in crate::process) fn take(&mut self, seen: &[Seen], turns: Turns) {
         let now = Instant::now();
         let before = self.at.replace(now);
         let is_first = before.is_none();
@@ -78,7 +80,7 @@ impl Looks {
             elapsed_ns,
             is_first,
             has_events,
-            reread_looks,
+            turns,
         };
         for seen in seen.chunks(TURN_PROCESSES) {
             let table = self.table.clone();
@@ -165,6 +167,10 @@ impl Looks {
 
     /// Notes what this look hasn't seen.
     fn miss(&mut self, processes: &mut Processes, look: &LookAt) {
+        // Each row that is due has an entry of its own: nothing is missing, as nearly always.
+        if processes.entries.len() == self.due.len() {
+            return;
+        }
         let missing: Vec<u32> = processes
             .entries
             .iter_mut()
@@ -187,7 +193,11 @@ impl Looks {
                 self.gone.push((entry.clone(), parent));
             }
         }
-        entries.extend(missing.iter().filter_map(|pid| processes.entries.remove(pid)));
+        entries.extend(
+            missing
+                .iter()
+                .filter_map(|pid| processes.entries.remove(pid)),
+        );
         if !entries.is_empty() {
             let entries = &processes.entries;
             processes
@@ -210,7 +220,7 @@ struct LookAt {
     elapsed_ns: Option<f64>,
     is_first: bool,
     has_events: bool,
-    reread_looks: u64,
+    turns: Turns,
 }
 
 impl Entry {
@@ -233,10 +243,12 @@ impl Entry {
             is_kernel_thread: seen.is_kernel_thread,
             cpu_ns: None,
             pages_behind: 0,
+            name_mark: None,
             exec_mark: Some(seen.exec_mark),
             file_mark: seen.file_mark,
             group_mark: seen.group_mark,
             seen: look.number,
+            looks: 0,
             is_missed: false,
         };
         if seen.is_kernel_thread {
@@ -250,7 +262,8 @@ impl Entry {
 
     /// Notes that the process is still there.
     fn see_again(&mut self, reader: &mut DetailsReader, seen: &Seen, look: &LookAt) -> Lifecycle {
-        let was_seen_untold = self.told == Told::Nothing && self.seen != 0 && self.seen != look.number;
+        let was_seen_untold =
+            self.told == Told::Nothing && self.seen != 0 && self.seen != look.number;
         let is_first_sight = self.seen == 0;
         self.seen = look.number;
         self.is_missed = false;
@@ -260,7 +273,8 @@ impl Entry {
         }
         self.refresh(seen, look.elapsed_ns);
         // An event would have come by now: it was lost, or there are none any more.
-        let untold = was_seen_untold || (self.told == Told::Nothing && !look.has_events);
+        let is_untold = matches!(self.told, Told::Nothing | Told::Forked { .. });
+        let untold = was_seen_untold || (is_untold && !look.has_events);
         if untold {
             self.told = Told::Started;
             return Lifecycle::Started;
@@ -279,16 +293,17 @@ impl Entry {
             before.is_some_and(|before| now.is_some_and(|now| before != now))
         };
         let has_execed = changed(self.exec_mark, Some(seen.exec_mark));
-        let is_due = look
-            .number
-            .wrapping_add(u64::from(seen.pid))
-            .is_multiple_of(look.reread_looks.max(1));
-        let stale = match has_execed || is_due {
+        self.looks = self.looks.saturating_add(1);
+        let is_due = YOUNG_LOOKS.contains(&self.looks)
+            || Turns::is_due(look.turns.all_looks, seen.pid, look.number);
+        let executable_is_due = Turns::is_due(look.turns.executable_looks, seen.pid, look.number);
+        let stale = match has_execed {
             true => Stale::ALL,
             false => Stale {
-                executable: changed(self.file_mark, seen.file_mark),
-                arguments: false,
-                group: changed(self.group_mark, seen.group_mark),
+                executable: executable_is_due || changed(self.file_mark, seen.file_mark),
+                arguments: is_due,
+                group: (is_due && seen.group_mark.is_none())
+                    || changed(self.group_mark, seen.group_mark),
             },
         };
         self.exec_mark = Some(seen.exec_mark);
@@ -297,7 +312,11 @@ impl Entry {
         if has_execed || is_due || is_first_sight {
             self.count_pages(reader, seen);
         }
-        self.known.details.set_name(seen.name());
+        let name_mark = seen.name_mark();
+        if self.name_mark != Some(name_mark) {
+            self.name_mark = Some(name_mark);
+            self.known.details.set_name(seen.name());
+        }
         reader.read_again(seen.pid, &mut self.known.details, stale);
     }
 
@@ -315,9 +334,9 @@ impl Entry {
         known.ppid = seen.parent;
         known.user_id = seen.user_id.or(known.user_id);
         known.state = seen.state;
-        let pages = seen
-            .resident_pages
-            .map_or(0, |counter| counter.saturating_add(self.pages_behind).max(0));
+        let pages = seen.resident_pages.map_or(0, |counter| {
+            counter.saturating_add(self.pages_behind).max(0)
+        });
         let page_bytes = u64::try_from(page_size()).unwrap_or_default();
         let bytes = u64::try_from(pages).unwrap_or_default();
         known.memory_bytes = Some(bytes.saturating_mul(page_bytes));

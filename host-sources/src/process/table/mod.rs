@@ -56,11 +56,14 @@ struct Entry {
     /// Pages by which the counter is behind.
     pages_behind: i64,
     /// What the look before showed; none: what is known is newer than that.
+    name_mark: Option<u64>,
     exec_mark: Option<u64>,
     file_mark: Option<u64>,
     group_mark: Option<u64>,
     /// The number of the look that saw it last; 0: none has.
     seen: u64,
+    /// How many looks have seen it since the first.
+    looks: u64,
     /// The look before didn't see it.
     is_missed: bool,
 }
@@ -91,9 +94,8 @@ impl Processes {
             return;
         }
         if let Some((pid, start_ticks)) = self.ended.pop_front() {
-            let is_it = |entry: &Entry| {
-                entry.start_ticks == start_ticks && entry.told == Told::Exited
-            };
+            let is_it =
+                |entry: &Entry| entry.start_ticks == start_ticks && entry.told == Told::Exited;
             if self.entries.get(&pid).is_some_and(is_it) {
                 self.entries.remove(&pid);
             }
@@ -132,13 +134,21 @@ impl Table {
 
     /// Notes why events can't be told here.
     pub(super) fn refuse_events(&self, reason: &str) {
-        let mut place = self.0.no_events.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut place = self
+            .0
+            .no_events
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         *place = Some(reason.to_owned());
     }
 
     /// Why events can't be told here, if somebody has asked for them.
     pub(super) fn no_events(&self) -> Option<String> {
-        let reason = self.0.no_events.lock().unwrap_or_else(PoisonError::into_inner);
+        let reason = self
+            .0
+            .no_events
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         reason.clone()
     }
 

@@ -42,7 +42,8 @@ impl Told {
         let folder = self.tree.path().join(pid.to_string());
         std::fs::create_dir(&folder).unwrap();
         let ticks = self.ticks;
-        let line = format!("{pid} (p{pid}) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 {ticks} 4096 7 0\n");
+        let line =
+            format!("{pid} (p{pid}) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 {ticks} 4096 7 0\n");
         std::fs::write(folder.join("stat"), line).unwrap();
     }
 
@@ -54,12 +55,12 @@ impl Told {
     fn look(&mut self) -> Vec<String> {
         let mut seen: Vec<Seen> = Vec::new();
         self.tier.look(&mut seen).unwrap();
-        self.looks.take(&seen, 10);
+        self.looks.take(&seen, self.tier.turns());
         let mut rows = vec![ProcessEvent::default(); self.looks.rows()];
         let (passed, filled) = self.looks.fill(0, &mut rows);
         assert_eq!(passed, self.looks.rows());
         rows.truncate(filled);
-        told(&rows)
+        lines(&rows)
     }
 
     fn hear(&mut self, pid: u32, happened: Happened<'_>) -> Vec<String> {
@@ -81,17 +82,17 @@ impl Told {
             let lifetime = (row.lifecycle == "exited").then_some(2_500);
             assert_eq!(row.lifetime_ns, lifetime);
         }
-        told(&rows)
+        lines(&rows)
     }
 
     fn wait(&mut self, time: Duration) -> Vec<String> {
         let mut rows = Vec::new();
         self.happening.tell_forks(Instant::now() + time, &mut rows);
-        told(&rows)
+        lines(&rows)
     }
 }
 
-fn told(rows: &[ProcessEvent]) -> Vec<String> {
+fn lines(rows: &[ProcessEvent]) -> Vec<String> {
     rows.iter()
         .map(|row| format!("{} {}", row.pid, row.lifecycle))
         .collect()
@@ -183,7 +184,7 @@ fn an_end_that_was_missed_is_told_when_the_pid_is_used_again() {
         told.happening.take(&who, Happened::Exec(None), &mut rows);
         rows
     };
-    assert_eq!(super::tests::told(&rows), ["2 exited", "2 started"]);
+    assert_eq!(lines(&rows), ["2 exited", "2 started"]);
     assert_eq!(rows[0].exit_code, None);
 }
 
@@ -207,9 +208,10 @@ fn an_event_knows_the_arguments_that_it_brings_and_the_parents_until_then() {
     };
     let mut rows = Vec::new();
     told.happening.take(&who, Happened::Fork, &mut rows);
-    told.happening.take(&who, Happened::Exec(Some(binary)), &mut rows);
+    told.happening
+        .take(&who, Happened::Exec(Some(binary)), &mut rows);
     told.happening.take(&who, Happened::Exit(9), &mut rows);
-    assert_eq!(super::tests::told(&rows), ["9 started", "9 exited"]);
+    assert_eq!(lines(&rows), ["9 started", "9 exited"]);
     for row in &rows {
         assert_eq!(row.command_line, ["x", "\u{fffd}"]);
         assert!(row.lossy_text);

@@ -8,6 +8,8 @@ mod ebpf;
 mod proc;
 mod taskstats;
 
+use std::hash::Hasher as _;
+
 use rustix::io::Errno;
 
 use super::PROCESSES_MAX;
@@ -15,8 +17,9 @@ use super::proc_root::ProcRoot;
 use crate::ebpf::EbpfError;
 use ebpf::Iterated;
 use proc::Listed;
-pub(crate) use taskstats::fuzz as fuzz_taskstats;
 use taskstats::Taskstats;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use taskstats::fuzz as fuzz_taskstats;
 
 /// Bytes of a name: a task's has 16, but those of kernel threads say more.
 pub(super) const NAME_BYTES_MAX: usize = 48;
@@ -97,6 +100,13 @@ impl Seen {
             .unwrap_or_default()
     }
 
+    /// A number that another name hardly ever has: names that are known aren't compared.
+    pub(super) fn name_mark(&self) -> u64 {
+        let mut hasher = rustc_hash::FxHasher::default();
+        hasher.write(self.name());
+        hasher.finish()
+    }
+
     fn set_name(&mut self, name: &[u8]) {
         let kept = name.len().min(NAME_BYTES_MAX);
         if let (Some(place), Some(name)) = (self.name.get_mut(..kept), name.get(..kept)) {
@@ -170,7 +180,9 @@ impl Tier {
         }
         Ok(match name {
             TierName::Ebpf => Self::Ebpf(Iterated::open()?),
-            TierName::Taskstats => Self::Proc(Box::new(Listed::open(root, Some(Taskstats::open()?))?)),
+            TierName::Taskstats => {
+                Self::Proc(Box::new(Listed::open(root, Some(Taskstats::open()?))?))
+            }
             TierName::Proc => Self::Proc(Box::new(Listed::open(root, None)?)),
         })
     }
@@ -196,12 +208,46 @@ impl Tier {
         Ok(over)
     }
 
-    /// Looks after which everything of a process is read again. Where an exec, a deletion and a move are
-    /// told, that is only what no tier tells: names that processes write over their own arguments.
-    pub(super) const fn reread_looks(&self) -> u64 {
+    /// After how many looks details are read again without a sign.
+    pub(super) const fn turns(&self) -> Turns {
         match self {
-            Self::Ebpf(_) => 3 * super::details::REREAD_LOOKS,
-            Self::Proc(_) => super::details::REREAD_LOOKS,
+            Self::Ebpf(_) => Turns {
+                all_looks: ALL_LOOKS,
+                executable_looks: FOLDER_LOOKS,
+            },
+            Self::Proc(_) => Turns {
+                all_looks: ALL_LOOKS,
+                executable_looks: EXECUTABLE_LOOKS,
+            },
+        }
+    }
+}
+
+/// Looks after which everything of a process is read again. All tiers notice an exec, so that this is for what
+/// none does: titles that processes write over their own arguments.
+const ALL_LOOKS: u64 = 60;
+/// Looks after which a process's executable is looked for, where a deletion isn't told.
+const EXECUTABLE_LOOKS: u64 = 10;
+/// The same where it is: then only the renaming of a folder above it isn't.
+const FOLDER_LOOKS: u64 = 300;
+
+/// After how many looks details are read again without a sign that they have changed; a part of the processes
+/// at each look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Turns {
+    /// All of them.
+    pub(super) all_looks: u64,
+    /// The executable: deleted or renamed.
+    pub(super) executable_looks: u64,
+}
+
+impl Turns {
+    /// Whether it is a process's turn, of that many looks, at the look of this number.
+    pub(super) const fn is_due(looks: u64, pid: u32, number: u64) -> bool {
+        let turn = number.wrapping_add(pid as u64);
+        match looks {
+            0 => true,
+            looks => turn.is_multiple_of(looks),
         }
     }
 }

@@ -10,8 +10,7 @@ use rustc_hash::FxHashMap;
 use rustix::process::{Resource, getrlimit};
 
 use super::taskstats::{Counters, Taskstats};
-use super::{FLAG_KERNEL_THREAD, Seen, TierError, state_of};
-use crate::process::details::REREAD_LOOKS;
+use super::{EXECUTABLE_LOOKS, FLAG_KERNEL_THREAD, Seen, TierError, Turns, state_of};
 use crate::process::details::stat::{self, Stat};
 use crate::process::proc_root::{ProcReader, ProcRoot};
 
@@ -56,7 +55,11 @@ impl Listed {
             held: FxHashMap::default(),
             descriptors: 0,
             // Files of a tree that isn't the kernel's say what they said when they were opened.
-            descriptors_max: if root.is_kernel() { share.min(HELD_MAX) } else { 0 },
+            descriptors_max: if root.is_kernel() {
+                share.min(HELD_MAX)
+            } else {
+                0
+            },
             number: 0,
         })
     }
@@ -93,7 +96,8 @@ impl Listed {
     /// What is to be seen of a process; none if it is gone. `pids` are all, in order.
     fn see(&mut self, pid: u32, counters: Option<Counters>, pids: &[u32]) -> Option<Seen> {
         let number = self.number;
-        let is_due = number.wrapping_add(u64::from(pid)).is_multiple_of(REREAD_LOOKS);
+        // Memory that the kernel takes away changes without the process.
+        let is_due = Turns::is_due(EXECUTABLE_LOOKS, pid, number);
         if let Some(held) = self.held.get_mut(&pid) {
             held.looks += 1;
             let has_parent = held
@@ -101,8 +105,10 @@ impl Listed {
                 .parent
                 .is_none_or(|parent| pids.binary_search(&parent).is_ok());
             // What hasn't run has changed nothing of itself, and its parent is still there.
-            if counters.is_some_and(|now| held.counters.is_some_and(|before| now.is_idle_since(&before)))
-                && has_parent
+            if counters.is_some_and(|now| {
+                held.counters
+                    .is_some_and(|before| now.is_idle_since(&before))
+            }) && has_parent
                 && !is_due
             {
                 held.counters = counters;
@@ -114,7 +120,11 @@ impl Listed {
                 held.number = number;
                 return Some(seen);
             }
-            if self.held.remove(&pid).is_some_and(|held| held.stat.is_some()) {
+            if self
+                .held
+                .remove(&pid)
+                .is_some_and(|held| held.stat.is_some())
+            {
                 self.descriptors -= 1;
             }
         }

@@ -7,8 +7,8 @@ use rustix::net::netlink::GENERIC;
 
 use super::TierError;
 use crate::netlink::{
-    Attributes, NetlinkError, NetlinkSocket, ReceiveBuffer, Received, Requests, array_at, u16_at,
-    u32_at, u64_at,
+    Attributes, NetlinkError, NetlinkSocket, ReceiveBuffer, Received, Requests, u16_at, u32_at,
+    u64_at,
 };
 
 /// Questions in one datagram; each answer takes a kilobyte of the socket's buffer.
@@ -85,7 +85,8 @@ impl Taskstats {
         match counters.first() {
             Some(Some(_)) => Ok(taskstats),
             _ => Err(TierError::Taskstats(
-                "the kernel doesn't know this process: it has a pid namespace of its own".to_owned(),
+                "the kernel doesn't know this process: it has a pid namespace of its own"
+                    .to_owned(),
             )),
         }
     }
@@ -93,13 +94,10 @@ impl Taskstats {
     fn find_family(&mut self) -> Result<u16, TierError> {
         self.sequence = self.sequence.wrapping_add(1);
         self.requests.clear();
-        self.requests
-            .begin(CONTROL, 0, self.sequence, &GET_FAMILY);
+        self.requests.begin(CONTROL, 0, self.sequence, &GET_FAMILY);
         self.requests.attribute(FAMILY_NAME, b"TASKSTATS\0");
         let failed = |error: NetlinkError| TierError::Taskstats(error.to_string());
-        self.socket
-            .send(self.requests.as_bytes())
-            .map_err(failed)?;
+        self.socket.send(self.requests.as_bytes()).map_err(failed)?;
         let missing = || {
             TierError::Taskstats("this kernel was built without it (CONFIG_TASKSTATS)".to_owned())
         };
@@ -107,7 +105,10 @@ impl Taskstats {
             Received::Datagram(datagram) => crate::netlink::Messages::new(datagram)
                 .filter_map(Result::ok)
                 .find_map(|message| {
-                    u16_at(Attributes::after(message.payload, HEADER_BYTES).find(FAMILY_ID)?, 0)
+                    u16_at(
+                        Attributes::after(message.payload, HEADER_BYTES).find(FAMILY_ID)?,
+                        0,
+                    )
                 })
                 .ok_or_else(missing),
             Received::Nothing | Received::Lost => Err(missing()),
@@ -144,9 +145,7 @@ impl Taskstats {
             self.requests.begin(self.family, 0, self.sequence, &GET);
             self.requests.attribute(ASK_PROCESS, &pid.to_ne_bytes());
         }
-        self.socket
-            .send(self.requests.as_bytes())
-            .map_err(failed)?;
+        self.socket.send(self.requests.as_bytes()).map_err(failed)?;
         // The kernel has answered when the call returns.
         loop {
             let datagram = match self.socket.receive(&mut self.buffer).map_err(failed)? {
@@ -172,12 +171,7 @@ fn refusal(datagram: &[u8]) -> Option<String> {
     refused.then(|| "needs CAP_NET_ADMIN: run as root, or add it to the unit".to_owned())
 }
 
-fn take_answers(
-    datagram: &[u8],
-    first: u32,
-    pids: &[u32],
-    counters: &mut [Option<Counters>],
-) {
+fn take_answers(datagram: &[u8], first: u32, pids: &[u32], counters: &mut [Option<Counters>]) {
     for message in crate::netlink::Messages::new(datagram).filter_map(Result::ok) {
         let index = usize::try_from(message.sequence.wrapping_sub(first)).unwrap_or(usize::MAX);
         let (Some(pid), Some(place)) = (pids.get(index), counters.get_mut(index)) else {
@@ -203,13 +197,10 @@ fn answer(payload: &[u8]) -> Option<(u32, Counters)> {
 }
 
 /// Reads any bytes as a datagram of answers, to two questions.
-#[cfg_attr(
-    not(any(test, feature = "fuzzing")),
-    expect(dead_code, reason = "for fuzz targets and tests")
-)]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn fuzz(data: &[u8]) {
     let mut counters = [None; 2];
-    let first = array_at(data, 8).map_or(0, u32::from_ne_bytes);
+    let first = u32_at(data, 8).unwrap_or_default();
     take_answers(data, first, &[1, 2], &mut counters);
     let _ = refusal(data);
 }

@@ -91,7 +91,10 @@ fn all_tiers_say_the_same_of_processes_that_do_nothing() {
         assert_eq!(seen, &told[0].1, "{name:?}");
     }
     let zombie = told[0].1.last().unwrap();
-    assert_eq!((zombie.state, zombie.resident_pages), (Some("zombie"), None));
+    assert_eq!(
+        (zombie.state, zombie.resident_pages),
+        (Some("zombie"), None)
+    );
     assert_eq!(told[0].1[0].parent, Some(std::process::id()));
 }
 
@@ -210,10 +213,19 @@ fn odd_processes_are_read_as_what_they_are() {
     let seen = tree.look();
     let pids: Vec<u32> = seen.iter().map(|seen| seen.pid).collect();
     assert_eq!(pids, [5, 6, 7, 8]);
-    assert_eq!((seen[0].name(), seen[0].state), (&b") R 1"[..], Some("sleeping")));
-    assert_eq!((seen[0].parent, seen[0].resident_pages), (Some(1), Some(77)));
+    assert_eq!(
+        (seen[0].name(), seen[0].state),
+        (&b") R 1"[..], Some("sleeping"))
+    );
+    assert_eq!(
+        (seen[0].parent, seen[0].resident_pages),
+        (Some(1), Some(77))
+    );
     assert_eq!(seen[0].cpu_ns, 56 * stat::tick_ns());
-    assert_eq!((seen[2].state, seen[2].resident_pages), (Some("zombie"), None));
+    assert_eq!(
+        (seen[2].state, seen[2].resident_pages),
+        (Some("zombie"), None)
+    );
 
     let mut reader = DetailsReader::new(&tree.root(), None).unwrap();
     let mut details = |index: usize| {
