@@ -7,7 +7,8 @@ DENY := $(TOOLS)/bin/cargo-deny
 DENY_VERSION := 0.20.2
 FUZZ := $(TOOLS)/bin/cargo-fuzz
 FUZZ_VERSION := 0.13.2
-FUZZ_TARGETS := bus/frame bus/header bus/batch runtime/answer runtime/component
+FUZZ_TARGETS := bus/frame bus/header bus/batch host-sources/types host-sources/records host-sources/files \
+  host-sources/messages host-sources/netlink runtime/answer runtime/component
 FUZZ_SECONDS ?= 60
 
 .PHONY: help run build test check fmt clippy doc deny unit loom guests fuzz bench bench-peers clean target python
@@ -33,6 +34,7 @@ fmt: ## the code is formatted
 	$(CARGO) fmt --all --check
 	cd guests && $(CARGO) fmt --all --check
 	cd bus/fuzz && $(CARGO) fmt --all --check
+	cd host-sources/fuzz && $(CARGO) fmt --all --check
 	cd runtime/fuzz && $(CARGO) fmt --all --check
 
 clippy: target ## no warning of the workspace's lints

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use weir_bus::{
-    Batch, BatchHeader, Batcher, BatcherLimits, Emit, EventRow, Pace, Selection, Snapshot,
+    Batch, BatchHeader, Batcher, BatcherLimits, DropReason, Emit, EventRow, Pace, Selection,
+    Snapshot,
 };
 
 /// Rows that a periodic source hands over before it looks for room again.
@@ -112,6 +113,13 @@ impl Emitter {
             tokio::task::coop::consume_budget().await;
         }
         Emit::Accepted
+    }
+
+    /// Counts rows that the source would have made, had the kernel had room for what happened.
+    pub fn count_dropped(&self, reason: DropReason, rows: u64) {
+        if rows > 0 && !self.is_closed() {
+            self.shared.batcher.count_dropped(reason, rows);
+        }
     }
 
     /// Closes what is open, so that it goes on now.

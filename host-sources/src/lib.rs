@@ -8,7 +8,7 @@
 //! - [`registry`]: which sources there are, and which this host can't offer;
 //! - [`schedule`]: when those run that look at intervals;
 //! - [`supervisor`]: runs each on a thread of its own, so that it harms only itself;
-//! - [`process`]: the portable process source;
+//! - [`process`]: looks at all processes, and what happens to them in between;
 //! - [`replay`]: recordings as a source;
 //! - [`triggerable`]: sources that answer when asked;
 //! - [`tables`]: the latest table of each source that looks at intervals, and who gets it;
@@ -17,11 +17,17 @@
 //! - [`latest`]: the latest table of processes;
 //! - [`own_cost`]: what this process itself uses.
 
+#[cfg(target_os = "linux")]
+pub(crate) mod ebpf;
 pub mod emitter;
+#[cfg(all(target_os = "linux", any(test, feature = "fuzzing")))]
+pub mod fuzzing;
 pub mod inventory;
 #[cfg(target_os = "linux")]
 pub(crate) mod kernel_files;
 pub mod latest;
+#[cfg(target_os = "linux")]
+pub(crate) mod netlink;
 pub mod own_cost;
 pub mod performance;
 pub mod process;
@@ -40,7 +46,9 @@ pub use kernel_files::Roots;
 pub use latest::{ProcessTable, TableStatistics};
 pub use own_cost::OwnCost;
 pub use performance::PerformanceSource;
-pub use process::ProcessSource;
+#[cfg(target_os = "linux")]
+pub use process::{FeedName, ProcessEvents, TierName};
+pub use process::{ProcessSource, TierReport, tiers};
 pub use registry::{Registry, RegistryError, Unavailable};
 pub use replay::{ReplayError, ReplayPace, ReplaySource};
 pub use schedule::{Asking, Schedule, ScheduleOptions, ScheduleStatus, Tier};

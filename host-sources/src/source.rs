@@ -199,6 +199,13 @@ impl SourceContext {
         }
     }
 
+    /// Wants a run before its time, within the budget: something was missed that a look at everything makes up for.
+    pub fn want_run(&self) {
+        if let Some(schedule) = &self.schedule {
+            schedule.want_run();
+        }
+    }
+
     /// The source's schedule, if it has one.
     #[must_use]
     pub const fn schedule(&self) -> Option<&Schedule> {

@@ -48,7 +48,15 @@ event_kind! {
         file_exists: Option<bool>,
         /// `observed`, `started` or `exited`.
         lifecycle: String,
-        /// The exit code of a process that exited.
+        /// The exit code of a process that exited, as shells have it: 0 to 255 where it ended by itself, 128 and
+        /// the signal's number where a signal ended it; null where nobody was told.
         exit_code: Option<i32>,
+        /// How long a process that exited has lived, ns; null where nobody was told when it ended.
+        lifetime_ns: Option<u64>,
+        /// What it does: `running`, `sleeping`, `disk-sleep`, `idle`, `stopped`, `traced`, `zombie`, `dead`,
+        /// `parked`; null when unknown.
+        state: Option<String>,
+        /// Whether the name, the executable or an argument wasn't UTF-8: what wasn't stands as U+FFFD.
+        lossy_text: bool,
     }
 }

@@ -1,17 +1,34 @@
-//! The portable process source: at an interval, a look at all processes, through sysinfo.
+//! The process source: at an interval a look at all processes, and beside it what happens to them between
+//! two looks, as it happens.
 //!
-//! It sees what lives at a look; what starts and ends between two looks it can't see. It isn't where
-//! anything is judged. The invariant: a process is (pid, start time), and keeps that name from look
-//! to look.
+//! On Linux it looks by the best of several tiers that the host allows ([`tiers`]), elsewhere through
+//! sysinfo. It isn't where anything is judged. The invariant: a process is (pid, start time), and keeps that
+//! name from look to look and in every event.
 
 pub(crate) mod details;
+#[cfg(target_os = "linux")]
+mod events;
+#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(target_os = "linux")]
+pub(crate) mod fuzzing;
 #[cfg(target_os = "linux")]
 mod hashes;
 #[cfg(not(target_os = "linux"))]
 #[path = "hashes/elsewhere.rs"]
 mod hashes;
-mod look;
+mod known;
+#[cfg(target_os = "linux")]
+mod native;
+#[cfg(any(not(target_os = "linux"), test))]
+mod portable;
+#[cfg(target_os = "linux")]
+mod proc_root;
+mod reports;
 mod row;
+#[cfg(target_os = "linux")]
+mod table;
+#[cfg(target_os = "linux")]
+mod tier;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,7 +42,16 @@ use crate::emitter::Emitter;
 use crate::schedule::{COST_SHARE_DEFAULT, ScheduleOptions};
 use crate::source::{EventSource, SourceContext, SourceError, SourceHealth};
 use hashes::Hashes;
-use look::Look;
+#[cfg(target_os = "linux")]
+use native::Look;
+#[cfg(not(target_os = "linux"))]
+use portable::Look;
+
+#[cfg(target_os = "linux")]
+pub use events::{FeedName, ProcessEvents};
+pub use reports::{TierReport, tiers};
+#[cfg(target_os = "linux")]
+pub use tier::TierName;
 
 /// The name of the source where nothing else is said.
 pub const PROCESS_SOURCE_NAME: &str = "process";
@@ -33,6 +59,12 @@ pub const PROCESS_SOURCE_NAME: &str = "process";
 pub const INTERVAL_DEFAULT: Duration = Duration::from_secs(1);
 /// The shortest interval: below it a look at a large host would never end before the next.
 pub const INTERVAL_MIN: Duration = Duration::from_millis(10);
+
+/// Processes that are followed, so that no fork bomb takes the collector's memory; four times what a
+/// host has where pids end at 32,768.
+const PROCESSES_MAX: usize = 131_072;
+/// Rows that are filled before they are handed over: each keeps its texts' memory.
+const ROWS_AT_ONCE: usize = 64;
 
 /// What the last look showed, for health.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,7 +76,8 @@ struct LastLook {
 /// Looks at all processes at an interval.
 ///
 /// The first look's rows are `observed`; afterwards a new process's row is `started`, and one that is
-/// gone has a last row `exited`, which carries what was known.
+/// gone has a last row `exited`, which carries what was known. What lives between two looks is told by
+/// the source of events beside it, where the host allows that.
 pub struct ProcessSource {
     name: String,
     /// None: only while somebody asks.
@@ -55,6 +88,9 @@ pub struct ProcessSource {
     last_look: Mutex<LastLook>,
     /// Where digests come from; what was first at a path is remembered when the source is started again.
     hashes: Option<Arc<Hashes>>,
+    /// How it looks, and with whom it shares what it knows.
+    #[cfg(target_os = "linux")]
+    native: native::Options,
 }
 
 impl ProcessSource {
@@ -68,6 +104,8 @@ impl ProcessSource {
             snapshot_id: AtomicU64::new(1),
             last_look: Mutex::default(),
             hashes: None,
+            #[cfg(target_os = "linux")]
+            native: native::Options::default(),
         }
     }
 
@@ -109,23 +147,79 @@ impl ProcessSource {
     }
 
     /// Sends one look's rows as a snapshot.
-    async fn emit(&self, emitter: &Emitter, look: &mut Look, row: &mut ProcessEvent) {
-        row.timestamp = Timestamp::now();
+    async fn emit(&self, emitter: &Emitter, look: &Look, rows: &mut Vec<ProcessEvent>) {
+        let timestamp = Timestamp::now();
+        rows.resize_with(ROWS_AT_ONCE, ProcessEvent::default);
         emitter.begin_snapshot(self.snapshot_id.fetch_add(1, Ordering::Relaxed));
-        // What is gone comes first, so that a pid's old process ends before its new one starts.
-        for gone in look.gone() {
-            row::fill(row, gone, look.parent_of(gone), row::Lifecycle::Exited);
-            emitter.emit(row).await;
-        }
-        for known in look.present() {
-            let lifecycle = match known.is_new {
-                true => row::Lifecycle::Started,
-                false => row::Lifecycle::Observed,
-            };
-            row::fill(row, known, look.parent_of(known), lifecycle);
-            emitter.emit(row).await;
+        let mut from = 0;
+        while from < look.rows() {
+            let (passed, filled) = look.fill(from, rows);
+            let rows = rows.get_mut(..filled).unwrap_or_default();
+            for row in &mut *rows {
+                row.timestamp = timestamp;
+            }
+            emitter.emit_all(rows).await;
+            from += passed.max(1);
         }
         emitter.end_snapshot();
+    }
+
+    #[cfg(target_os = "linux")]
+    fn new_look(&self) -> Result<Look, SourceError> {
+        Look::new(&self.name, &self.native, self.hashes.clone())
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn new_look(&self) -> Result<Look, SourceError> {
+        Look::new(self.hashes.clone())
+    }
+
+    /// Returns when a look is wanted before its time. Cancel safe.
+    async fn look_wanted(&self) {
+        #[cfg(target_os = "linux")]
+        self.native.table.look_wanted().await;
+        #[cfg(not(target_os = "linux"))]
+        std::future::pending::<()>().await;
+    }
+
+    /// Why processes between two looks aren't seen, if somebody asked for them.
+    fn no_events(&self) -> Option<String> {
+        #[cfg(target_os = "linux")]
+        return self.native.table.no_events();
+        #[cfg(not(target_os = "linux"))]
+        return None;
+    }
+}
+
+/// What only Linux has.
+#[cfg(target_os = "linux")]
+impl ProcessSource {
+    /// The source of what happens between two looks, called `NAME-events`. Both know what the other has told:
+    /// while it runs, looks tell no start and no end that it has told or will. Call it last, for it shares the
+    /// settings that were made before.
+    #[must_use]
+    pub fn events(&self) -> ProcessEvents {
+        ProcessEvents::new(
+            format!("{}-events", self.name),
+            self.interval,
+            self.native.table.clone(),
+            self.native.root.clone(),
+            self.hashes.clone(),
+        )
+    }
+
+    /// The same over another tree than `/proc`, which looks like it; then that is all it reads.
+    #[must_use]
+    pub fn proc_root(mut self, path: &std::path::Path) -> Self {
+        self.native.root = proc_root::ProcRoot::at(path);
+        self
+    }
+
+    /// The same by one tier only: to compare them. Where the host doesn't allow it, the source fails.
+    #[must_use]
+    pub fn only(mut self, tier: TierName) -> Self {
+        self.native.only = Some(tier);
+        self
     }
 }
 
@@ -150,8 +244,8 @@ impl EventSource for ProcessSource {
     }
 
     fn unavailable(&self) -> Option<String> {
-        let error = sysinfo::System::new().err()?;
-        Some(format!("this platform doesn't show its processes: {error}"))
+        let error = self.new_look().err()?;
+        Some(format!("this host doesn't show its processes: {error}"))
     }
 
     fn schedule(&self) -> Option<ScheduleOptions> {
@@ -162,9 +256,20 @@ impl EventSource for ProcessSource {
     }
 
     async fn start(&self, context: SourceContext) -> Result<(), SourceError> {
-        let mut look = Look::new(self.hashes.clone())?;
-        let mut row = ProcessEvent::default();
-        while let Some(run) = context.next_run().await {
+        let mut look = self.new_look()?;
+        let mut rows = Vec::new();
+        loop {
+            let run = tokio::select! {
+                biased;
+                () = self.look_wanted() => {
+                    context.want_run();
+                    continue;
+                }
+                run = context.next_run() => run,
+            };
+            let Some(run) = run else {
+                return Ok(());
+            };
             let began = Instant::now();
             look.take()?;
             self.note(LastLook {
@@ -172,10 +277,9 @@ impl EventSource for ProcessSource {
                 processes_over_limit: look.over_limit(),
             });
             context.ready();
-            self.emit(context.emitter(), &mut look, &mut row).await;
+            self.emit(context.emitter(), &look, &mut rows).await;
             run.finished();
         }
-        Ok(())
     }
 
     async fn health_check(&self) -> SourceHealth {
@@ -186,12 +290,14 @@ impl EventSource for ProcessSource {
         if last.processes_over_limit > 0 {
             return SourceHealth::Degraded(format!(
                 "{} processes over the {} that are followed are not reported",
-                last.processes_over_limit,
-                look::PROCESSES_MAX
+                last.processes_over_limit, PROCESSES_MAX
             ));
         }
         if let Some(trouble) = self.hashes.as_ref().and_then(|hashes| hashes.trouble()) {
             return SourceHealth::Degraded(trouble);
+        }
+        if let Some(reason) = self.no_events() {
+            return SourceHealth::Degraded(reason);
         }
         if let Some(interval) = self.interval.filter(|interval| last.took > *interval) {
             return SourceHealth::Degraded(format!(

@@ -5,7 +5,7 @@
 
 use weir_bus::event::ProcessEvent;
 
-use super::look::Known;
+use super::known::Known;
 
 /// What digests in rows are.
 const HASH_ALGORITHM: &str = "sha256";
@@ -56,7 +56,7 @@ pub(super) fn fill(
     row.executable_deleted = details.executable_deleted;
     row.command_line.clone_from(&details.command_line);
     row.cpu_usage = known.cpu_usage;
-    row.memory_bytes = Some(known.memory_bytes);
+    row.memory_bytes = known.memory_bytes;
     row.user_id = known.user_id;
     set(&mut row.cgroup, details.cgroup.as_deref());
     set(&mut row.container_id, details.container_id.as_deref());
@@ -70,8 +70,11 @@ pub(super) fn fill(
     row.accessible = details.accessible;
     row.file_exists = details.file_exists;
     lifecycle.as_str().clone_into(&mut row.lifecycle);
-    // Only a parent learns it.
+    // Only who hears of the end itself learns these.
     row.exit_code = None;
+    row.lifetime_ns = None;
+    set(&mut row.state, known.state);
+    row.lossy_text = details.is_lossy();
 }
 
 fn set(field: &mut Option<String>, text: Option<&str>) {

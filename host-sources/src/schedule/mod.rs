@@ -310,6 +310,12 @@ impl Schedule {
         self.change(|plan, _| plan.failed(reason.to_owned()));
     }
 
+    /// Wants a run now, and waits for nothing; over the budget there is none before the next that is due.
+    pub(crate) fn want_run(&self) {
+        // Over the budget, or down: then the next run is as good.
+        drop(self.change(|plan, now| plan.want(Duration::ZERO, now)));
+    }
+
     /// Changes with every run's beginning and end, and with who asks.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {

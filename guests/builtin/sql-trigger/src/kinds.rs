@@ -73,6 +73,9 @@ kinds! {
         file_exists: Bool,
         lifecycle: Text,
         exit_code: I32,
+        lifetime_ns: U64,
+        state: Text,
+        lossy_text: Bool,
     }
     network {
         connection_id: Text,

@@ -23,7 +23,7 @@ pub(crate) fn path(text: &str) -> Option<&str> {
 }
 
 /// The container that a control group's path names: the last, where containers hold containers.
-pub(super) fn container_id(path: &str) -> Option<&str> {
+pub(in crate::process) fn container_id(path: &str) -> Option<&str> {
     path.rsplit(|character: char| !character.is_ascii_hexdigit())
         .find(|run| run.len() == CONTAINER_ID_DIGITS)
 }

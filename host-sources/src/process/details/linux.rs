@@ -1,193 +1,220 @@
-//! Details on Linux: the few files of `/proc` that sysinfo reads too often, or not as needed.
+//! Details on Linux: what `/proc` says of one process.
 //!
-//! What changes all the time (cpu, memory, parent, user) stays sysinfo's. The invariant: in steady
-//! state one link is read for each process, and nothing is allocated. A digest is never waited for.
+//! The invariant: what is known already is compared before it is replaced, so that nothing is allocated
+//! where nothing has changed. A digest is never waited for.
 
-use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{ErrorKind, Read as _};
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustix::fs::{CWD, readlinkat_raw};
 use rustix::io::Errno;
-use sysinfo::{Process, ProcessRefreshKind, ThreadKind, UpdateKind};
 
-use super::{COMMAND_LINE_BYTES_MAX, Details, REREAD_LOOKS, Reread, arguments, cgroup, stat};
+use super::{COMMAND_LINE_BYTES_MAX, Details, cgroup, stat};
 use crate::process::hashes::{Hashes, OfExecutable, Whereabouts};
-use crate::process::look::timestamp_of_seconds;
+use crate::process::proc_root::{ProcReader, ProcRoot};
 
-/// Bytes that are read of a file that has one line: `stat` has at most some 400.
-const LINE_BYTES_MAX: usize = 4 * 1024;
 /// Bytes that are read of a control group's file: 16 hierarchies of long paths.
 const CGROUP_BYTES_MAX: usize = 64 * 1024;
-/// Bytes of a path on Linux, and of what the kernel appends.
-const LINK_BYTES_MAX: usize = 4 * 1024 + DELETED_SUFFIX.len();
 /// What the kernel appends to the path of a file that was deleted.
 const DELETED_SUFFIX: &[u8] = b" (deleted)";
 
+/// What may have changed of a process's details.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::process) struct Stale {
+    /// Its executable: another, or the same renamed or deleted.
+    pub(in crate::process) executable: bool,
+    /// Its arguments.
+    pub(in crate::process) arguments: bool,
+    /// Its control group.
+    pub(in crate::process) group: bool,
+}
+
+impl Stale {
+    /// All of it, as after an exec.
+    pub(in crate::process) const ALL: Self = Self {
+        executable: true,
+        arguments: true,
+        group: true,
+    };
+
+    const fn is_anything(self) -> bool {
+        self.executable || self.arguments || self.group
+    }
+}
+
 /// Reads details; its buffers serve all processes.
 pub(in crate::process) struct DetailsReader {
-    path: String,
-    link: Vec<u8>,
-    file: Vec<u8>,
+    proc: ProcReader,
     /// Where digests come from; none: there are none.
     hashes: Option<Arc<Hashes>>,
 }
 
 impl DetailsReader {
-    pub(in crate::process) fn new(hashes: Option<Arc<Hashes>>) -> Self {
-        Self {
-            path: String::new(),
-            link: vec![0; LINK_BYTES_MAX],
-            file: Vec::new(),
+    pub(in crate::process) fn new(
+        root: &ProcRoot,
+        hashes: Option<Arc<Hashes>>,
+    ) -> Result<Self, Errno> {
+        Ok(Self {
+            proc: root.reader()?,
             hashes,
-        }
+        })
     }
 
-    /// What sysinfo shall read each time. It reads the users' file whether asked to or not.
-    pub(in crate::process) fn refresh_kind() -> ProcessRefreshKind {
-        ProcessRefreshKind::nothing()
-            .with_cpu()
-            .with_memory()
-            .with_user(UpdateKind::Always)
-    }
-
-    /// Everything, for a process that is seen for the first time.
-    pub(in crate::process) fn read(&mut self, process: &Process) -> Details {
-        let pid = process.pid().as_u32();
+    /// Everything, for a process that is seen for the first time, and that began at `start_ticks`.
+    pub(in crate::process) fn read(
+        &mut self,
+        pid: u32,
+        start_ticks: u64,
+        name: &[u8],
+        is_kernel_thread: bool,
+    ) -> Details {
         let mut details = Details {
-            name: process.name().to_string_lossy().into_owned(),
+            start_time: stat::start_time(start_ticks),
             accessible: true,
             ..Details::default()
         };
-        let is_kernel_thread = process.thread_kind() == Some(ThreadKind::Kernel);
-        if !is_kernel_thread {
-            let link = self.read_link(pid);
-            self.take_executable(pid, link, &mut details);
-            self.take_command_line(pid, &mut details);
+        details.set_name(name);
+        if is_kernel_thread {
+            self.take_cgroup(pid, &mut details);
+        } else {
+            self.read_again(pid, &mut details, Stale::ALL);
         }
-        self.take_cgroup(pid, &mut details);
-        self.take_digest(pid, &mut details, true);
         // Last, for it says whether the process was there all along.
-        match self.start_ticks(pid) {
-            Some(ticks) => details.start_time = stat::start_time(ticks),
-            None => {
-                details.start_time = timestamp_of_seconds(process.start_time());
-                details.accessible = false;
-            }
+        if self.start_ticks(pid) != Some(start_ticks) {
+            details.accessible = false;
         }
         details
     }
 
-    /// What may have changed: after an exec everything, else what is due (`turn` counts looks).
-    pub(in crate::process) fn read_again(
-        &mut self,
-        process: &Process,
-        details: &mut Details,
-        suspicious: bool,
-        turn: u64,
-    ) -> Reread {
-        if process.thread_kind() == Some(ThreadKind::Kernel) {
-            return Reread::Same;
-        }
-        let pid = process.pid().as_u32();
-        let link = self.read_link(pid);
-        let link_changed = match link {
-            Link::Read(bytes) => self.link.get(..bytes) != Some(&details.link),
-            Link::Denied => !details.link.is_empty(),
-            // It is ending; what is known stays.
-            Link::None => false,
-        };
-        if suspicious || link_changed {
-            let ticks = self.start_ticks(pid);
-            if ticks.is_some_and(|ticks| stat::start_time(ticks) != details.start_time) {
-                return Reread::Another;
-            }
-        }
-        if link_changed {
-            self.take_executable(pid, link, details);
-            self.take_cgroup(pid, details);
+    /// What may have changed. A digest that is waited for is looked for each time.
+    pub(in crate::process) fn read_again(&mut self, pid: u32, details: &mut Details, stale: Stale) {
+        if stale.executable {
+            self.take_executable(pid, details);
         } else if details.executable_deleted == Some(true) {
             // A file may come back to a path, as in an upgrade.
             details.file_exists = self.file_exists(pid, details.executable.as_deref());
         }
-        let is_due = suspicious || link_changed || turn.is_multiple_of(REREAD_LOOKS);
-        self.take_digest(pid, details, is_due);
-        if is_due {
-            self.take_name(pid, details);
+        if stale.group {
+            self.take_cgroup(pid, details);
+        }
+        if stale.arguments {
             self.take_command_line(pid, details);
         }
-        Reread::Same
+        self.take_digest(pid, details, stale.is_anything());
     }
 
-    /// The path of a process's file in `/proc`.
-    fn path(&mut self, pid: u32, file: &str) -> &str {
-        self.path.clear();
-        // Writing to a text can't fail.
-        let _ = write!(self.path, "/proc/{pid}/{file}");
-        &self.path
-    }
-
-    /// Reads a file, up to a byte more than `bytes_max`, into the buffer.
-    fn read_file(&mut self, pid: u32, file: &str, bytes_max: usize) -> std::io::Result<()> {
-        self.file.clear();
-        let opened = File::open(self.path(pid, file))?;
-        let mut limited = opened.take(bytes_max as u64 + 1);
-        limited.read_to_end(&mut self.file)?;
-        Ok(())
-    }
-
-    fn start_ticks(&mut self, pid: u32) -> Option<u64> {
-        self.read_file(pid, "stat", LINE_BYTES_MAX).ok()?;
-        stat::start_ticks(&self.file)
-    }
-
-    fn read_link(&mut self, pid: u32) -> Link {
-        self.path(pid, "exe");
-        match readlinkat_raw(CWD, self.path.as_str(), self.link.as_mut_slice()) {
-            Ok(bytes) => Link::Read(bytes),
-            Err(Errno::ACCESS | Errno::PERM) => Link::Denied,
-            Err(_) => Link::None,
+    /// What a thread that has the process's name calls itself now: for kernel threads, whose names change.
+    pub(in crate::process) fn take_name(&mut self, pid: u32, details: &mut Details) {
+        if let Ok(name) = self.proc.line(pid, "comm") {
+            details.set_name(name.strip_suffix(b"\n").unwrap_or(name));
         }
     }
 
-    fn take_executable(&mut self, pid: u32, link: Link, details: &mut Details) {
+    /// The process's start, in ticks since boot; none if it is gone.
+    pub(in crate::process) fn start_ticks(&mut self, pid: u32) -> Option<u64> {
+        stat::start_ticks(self.proc.line(pid, "stat").ok()?)
+    }
+
+    /// What `stat` says, handed to `read`.
+    pub(in crate::process) fn stat<T>(
+        &mut self,
+        pid: u32,
+        read: impl FnOnce(stat::Stat<'_>) -> T,
+    ) -> Option<T> {
+        stat::Stat::parse(self.proc.line(pid, "stat").ok()?).map(read)
+    }
+
+    /// Pages in memory, exactly; other counters are behind by some pages for each CPU.
+    pub(in crate::process) fn resident_pages(&mut self, pid: u32) -> Option<u64> {
+        stat::resident_pages(self.proc.line(pid, "statm").ok()?)
+    }
+
+    /// The effective user.
+    pub(in crate::process) fn owner(&mut self, pid: u32) -> Option<u32> {
+        self.proc.owner(pid).ok()
+    }
+
+    /// Takes the executable from the link, if that leads to the file `is_it` knows.
+    pub(in crate::process) fn take_executable_if(
+        &mut self,
+        pid: u32,
+        details: &mut Details,
+        is_it: impl FnOnce(&std::fs::Metadata) -> bool,
+    ) -> bool {
+        let entry = self.proc.root().path(pid, "exe");
+        let is_it = std::fs::metadata(entry).is_ok_and(|found| is_it(&found));
+        if is_it {
+            self.take_executable(pid, details);
+        }
+        is_it
+    }
+
+    /// Takes an executable that was just opened at this path.
+    pub(in crate::process) fn take_opened_executable(
+        &mut self,
+        path: &[u8],
+        details: &mut Details,
+    ) {
         details.link.clear();
-        details.executable = None;
-        details.executable_deleted = None;
-        details.file_exists = None;
-        details.accessible = link != Link::Denied;
-        let Link::Read(bytes) = link else { return };
-        let Some(link) = self.link.get(..bytes) else {
+        details.link.extend_from_slice(path);
+        details.set_executable(path);
+        details.executable_deleted = Some(false);
+        details.file_exists = Some(true);
+        details.accessible = true;
+    }
+
+    /// A digest for a process whose entry may be gone: that of the file at `path`, which is the one it ran.
+    pub(in crate::process) fn take_digest_at(&mut self, path: &str, details: &mut Details) {
+        let (Some(hashes), Some(executable)) = (&self.hashes, &details.executable) else {
             return;
         };
+        let at = Whereabouts {
+            path: executable,
+            container: details.container_id.as_deref(),
+            is_deleted: details.executable_deleted == Some(true),
+        };
+        details.of_executable = hashes.look(path, at, &OfExecutable::Unasked);
+    }
+
+    fn take_executable(&mut self, pid: u32, details: &mut Details) {
+        let root = self.proc.root().clone();
+        let link = match self.proc.link(pid, "exe") {
+            Ok(link) if link == details.link && details.executable_deleted != Some(true) => {
+                details.accessible = true;
+                return;
+            }
+            Ok(link) => link,
+            Err(Errno::ACCESS | Errno::PERM) => {
+                details.forget_executable();
+                details.accessible = false;
+                return;
+            }
+            // It is ending, or has none; what is known stays.
+            Err(_) => return,
+        };
+        details.forget_executable();
+        details.accessible = true;
         details.link.extend_from_slice(link);
-        let path = match link.strip_suffix(DELETED_SUFFIX) {
-            Some(path) if !is_that_file(pid, link) => {
+        match link.strip_suffix(DELETED_SUFFIX) {
+            Some(path) if !is_that_file(&root, pid, link) => {
+                details.set_executable(path);
                 details.executable_deleted = Some(true);
-                path
+                details.file_exists = self.file_exists(pid, details.executable.as_deref());
             }
             _ => {
+                details.set_executable(link);
                 details.executable_deleted = Some(false);
                 details.file_exists = Some(true);
-                link
             }
-        };
-        let executable = String::from_utf8_lossy(path).into_owned();
-        if details.executable_deleted == Some(true) {
-            details.file_exists = self.file_exists(pid, Some(&executable));
         }
-        details.executable = Some(executable);
     }
 
     /// Whether a file lies at the path as the process itself sees it; none if that can't be told.
-    fn file_exists(&mut self, pid: u32, executable: Option<&str>) -> Option<bool> {
-        self.path(pid, "root");
-        self.path.push_str(executable?);
-        match std::fs::symlink_metadata(&self.path) {
+    fn file_exists(&self, pid: u32, executable: Option<&str>) -> Option<bool> {
+        let mut path = self.proc.root().path(pid, "root").into_os_string();
+        path.push(executable?);
+        match std::fs::symlink_metadata(&path) {
             Ok(_) => Some(true),
             Err(error) if error.kind() == ErrorKind::NotFound => Some(false),
             Err(error) if error.kind() == ErrorKind::NotADirectory => Some(false),
@@ -197,31 +224,22 @@ impl DetailsReader {
 
     fn take_command_line(&mut self, pid: u32, details: &mut Details) {
         // A process that is ending has none any more: what is known stays.
-        match self.read_file(pid, "cmdline", COMMAND_LINE_BYTES_MAX) {
-            Ok(()) if !self.file.is_empty() => details.command_line = arguments(&self.file),
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => details.accessible = false,
+        match self.proc.file(pid, "cmdline", COMMAND_LINE_BYTES_MAX) {
+            Ok(bytes) if !bytes.is_empty() => details.set_command_line(bytes),
+            Err(Errno::ACCESS | Errno::PERM) => details.accessible = false,
             _ => {}
-        }
-    }
-
-    fn take_name(&mut self, pid: u32, details: &mut Details) {
-        if self.read_file(pid, "comm", LINE_BYTES_MAX).is_ok() {
-            let name = self.file.strip_suffix(b"\n").unwrap_or(&self.file);
-            if name != details.name.as_bytes() {
-                details.name = String::from_utf8_lossy(name).into_owned();
-            }
         }
     }
 
     /// What is known of the executable's digest. `is_due`: it may run another file than before, or what wasn't
     /// asked for may be by now.
-    fn take_digest(&mut self, pid: u32, details: &mut Details, is_due: bool) {
+    fn take_digest(&self, pid: u32, details: &mut Details, is_due: bool) {
         let before = &details.of_executable;
         let is_waiting = matches!(before, OfExecutable::Waiting(_));
         if !is_due && !is_waiting {
             return;
         }
-        let (Some(hashes), Some(path)) = (self.hashes.clone(), &details.executable) else {
+        let (Some(hashes), Some(path)) = (&self.hashes, &details.executable) else {
             details.of_executable = OfExecutable::Unasked;
             return;
         };
@@ -231,7 +249,8 @@ impl DetailsReader {
             is_deleted: details.executable_deleted == Some(true),
         };
         let known = if is_due {
-            hashes.look(self.path(pid, "exe"), at, before)
+            let entry = self.proc.root().path(pid, "exe");
+            hashes.look(&entry.to_string_lossy(), at, before)
         } else {
             hashes.again(before, at)
         };
@@ -239,33 +258,42 @@ impl DetailsReader {
     }
 
     fn take_cgroup(&mut self, pid: u32, details: &mut Details) {
-        if self.read_file(pid, "cgroup", CGROUP_BYTES_MAX).is_err() {
+        let Ok(bytes) = self.proc.file(pid, "cgroup", CGROUP_BYTES_MAX) else {
             return;
-        }
-        let text = String::from_utf8_lossy(&self.file);
+        };
+        let text = String::from_utf8_lossy(bytes);
         let path = cgroup::path(&text);
-        details.container_id = path.and_then(cgroup::container_id).map(str::to_owned);
-        details.cgroup = path.map(str::to_owned);
+        if path != details.cgroup.as_deref() {
+            details.container_id = path.and_then(cgroup::container_id).map(str::to_owned);
+            details.cgroup = path.map(str::to_owned);
+        }
     }
 }
 
-/// What the link to a process's executable says.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Link {
-    /// So many bytes in the reader's buffer.
-    Read(usize),
-    /// It is there, and may not be read.
-    Denied,
-    /// There is none: a process that is ending.
-    None,
+impl Details {
+    /// Forgets what an exec replaces.
+    pub(in crate::process) fn forget_program(&mut self) {
+        self.forget_executable();
+        self.set_name(b"");
+        self.set_command_line(b"");
+        self.of_executable = OfExecutable::Unasked;
+    }
+
+    fn forget_executable(&mut self) {
+        self.link.clear();
+        self.executable = None;
+        self.executable_is_lossy = false;
+        self.executable_deleted = None;
+        self.file_exists = None;
+    }
 }
 
 /// Whether the process's executable is the file at that very path: a name may well end in what the
 /// kernel appends.
-fn is_that_file(pid: u32, link: &[u8]) -> bool {
-    let mut at_path = PathBuf::from(format!("/proc/{pid}/root")).into_os_string();
+fn is_that_file(root: &ProcRoot, pid: u32, link: &[u8]) -> bool {
+    let mut at_path = root.path(pid, "root").into_os_string();
     at_path.push(std::ffi::OsStr::from_bytes(link));
-    let running = std::fs::metadata(format!("/proc/{pid}/exe"));
+    let running = std::fs::metadata(root.path(pid, "exe"));
     let at_path = std::fs::metadata(at_path);
     match (running, at_path) {
         (Ok(running), Ok(at_path)) => {

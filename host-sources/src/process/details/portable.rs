@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sysinfo::{Process, ProcessRefreshKind, UpdateKind};
+use weir_bus::Timestamp;
 
-use super::{Details, REREAD_LOOKS, Reread, arguments};
+use super::{Details, REREAD_LOOKS};
 use crate::process::hashes::Hashes;
-use crate::process::look::timestamp_of_seconds;
 
 /// Reads details.
 pub(in crate::process) struct DetailsReader;
@@ -51,7 +51,7 @@ impl DetailsReader {
         details: &mut Details,
         suspicious: bool,
         turn: u64,
-    ) -> Reread {
+    ) {
         let link = process
             .exe()
             .map(|path| path.as_os_str().as_encoded_bytes());
@@ -59,16 +59,15 @@ impl DetailsReader {
         if suspicious || link_changed || turn.is_multiple_of(REREAD_LOOKS) {
             take(process, details);
         }
-        Reread::Same
     }
 }
 
 fn take(process: &Process, details: &mut Details) {
-    details.name = process.name().to_string_lossy().into_owned();
+    details.set_name(process.name().as_encoded_bytes());
     details.accessible = process.exe().is_some();
     if let Some(path) = process.exe() {
         details.link = path.as_os_str().as_encoded_bytes().to_vec();
-        details.executable = Some(path.to_string_lossy().into_owned());
+        details.set_executable(path.as_os_str().as_encoded_bytes());
         details.file_exists = Path::try_exists(path).ok();
     }
     let mut bytes = Vec::new();
@@ -76,5 +75,11 @@ fn take(process: &Process, details: &mut Details) {
         bytes.extend_from_slice(argument.as_encoded_bytes());
         bytes.push(0);
     }
-    details.command_line = arguments(&bytes);
+    details.set_command_line(&bytes);
+}
+
+/// Seconds since the epoch as a timestamp.
+fn timestamp_of_seconds(seconds: u64) -> Timestamp {
+    let ns = u128::from(seconds) * 1_000_000_000;
+    Timestamp(i64::try_from(ns).unwrap_or(i64::MAX))
 }

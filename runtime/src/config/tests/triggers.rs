@@ -132,7 +132,7 @@ value = "x"
 "#,
         &[
             "embedded default:4:12: trigger.t.dedup_by = \"executabel\": no column of process events; did you mean \"executable\"?",
-            "embedded default:4:12: trigger.t.dedup_by = \"colour\": no column of process events; there are timestamp, source, sequence, pid, start_time, ppid, parent_start_time, parent_name, parent_executable, name, executable, executable_deleted, command_line, cpu_usage, memory_bytes, user_id, cgroup, container_id, executable_hash, hash_algorithm, hash_baseline, accessible, file_exists, lifecycle, exit_code",
+            "embedded default:4:12: trigger.t.dedup_by = \"colour\": no column of process events; there are timestamp, source, sequence, pid, start_time, ppid, parent_start_time, parent_name, parent_executable, name, executable, executable_deleted, command_line, cpu_usage, memory_bytes, user_id, cgroup, container_id, executable_hash, hash_algorithm, hash_baseline, accessible, file_exists, lifecycle, exit_code, lifetime_ns, state, lossy_text",
             "embedded default:7:6: trigger.t.threshold.by = \"pidd\": no column of process events; did you mean \"pid\"?",
             "embedded default:5:10: trigger.t.target = \"chane\": no chain and no source that answers requests; there are chain",
             "embedded default:13:11: exception.e.trigger = \"tt\": there is no trigger of this name, did you mean \"t\"?",

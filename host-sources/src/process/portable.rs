@@ -1,4 +1,5 @@
-//! One look after another at all processes, and what changed between them.
+//! One look after another at all processes through sysinfo, and what changed between them: for platforms
+//! that have no reader of their own.
 //!
 //! It sends nothing. The invariant: what a process has once and for all is read once for each
 //! (pid, start time), and again only after what looks like an exec.
@@ -8,27 +9,20 @@ use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 use sysinfo::{Process, ProcessesToUpdate, System, ThreadKind};
-use weir_bus::Timestamp;
+use weir_bus::event::ProcessEvent;
 
-use super::details::{Details, DetailsReader, Reread};
+use super::PROCESSES_MAX;
+use super::details::portable::DetailsReader;
 use super::hashes::Hashes;
+use super::known::{Known, percent_of_core};
+use super::row::{self, Lifecycle};
 use crate::source::SourceError;
 
-/// Processes that are followed, so that no fork bomb takes the collector's memory; four times what a
-/// host has where pids end at 32,768.
-pub(super) const PROCESSES_MAX: usize = 131_072;
-
 /// A process as it was at the last look that saw it.
-pub(super) struct Known {
-    pub(super) pid: u32,
-    pub(super) ppid: Option<u32>,
-    pub(super) user_id: Option<u32>,
-    pub(super) memory_bytes: u64,
-    /// In % of one core since the look before; none at the first.
-    pub(super) cpu_usage: Option<f64>,
-    pub(super) details: Details,
+struct Followed {
+    known: Known,
     /// Whether this look is the first to see it, and not the first of all.
-    pub(super) is_new: bool,
+    is_new: bool,
     /// sysinfo's start time, in seconds: a cheap first sign that the pid is another process's now.
     start_seconds: u64,
     cpu_ms: u64,
@@ -41,11 +35,11 @@ pub(super) struct Known {
 pub(super) struct Look {
     system: System,
     reader: DetailsReader,
-    known: FxHashMap<u32, Known>,
+    known: FxHashMap<u32, Followed>,
     /// The pids of the last look, in order.
     order: Vec<u32>,
     /// What the last look didn't find any more.
-    gone: Vec<Known>,
+    gone: Vec<Followed>,
     number: u64,
     at: Option<Instant>,
     over_limit: usize,
@@ -113,18 +107,42 @@ impl Look {
                 .extract_if(|_, known| known.seen != number)
                 .map(|(_, known)| known),
         );
-        self.gone.sort_unstable_by_key(|known| known.pid);
+        self.gone.sort_unstable_by_key(|gone| gone.known.pid);
         Ok(())
     }
 
-    /// The processes of the last look, by pid.
-    pub(super) fn present(&self) -> impl Iterator<Item = &Known> {
-        self.order.iter().filter_map(|pid| self.known.get(pid))
+    /// Rows of the last look: first those of what is gone, so that a pid's old process ends before its new
+    /// one starts.
+    pub(super) fn rows(&self) -> usize {
+        self.gone.len() + self.order.len()
     }
 
-    /// The processes that the last look didn't find any more, by pid.
-    pub(super) fn gone(&self) -> &[Known] {
-        &self.gone
+    /// Fills rows from the row `from` on, but for their timestamps; answers how many, and how many of them
+    /// are to be sent.
+    pub(super) fn fill(&self, from: usize, rows: &mut [ProcessEvent]) -> (usize, usize) {
+        let mut filled = 0;
+        for (row, index) in rows.iter_mut().zip(from..) {
+            let Some((followed, lifecycle)) = self.at(index) else {
+                break;
+            };
+            let parent = self.parent_of(followed).map(|parent| &parent.known);
+            row::fill(row, &followed.known, parent, lifecycle);
+            filled += 1;
+        }
+        (filled, filled)
+    }
+
+    fn at(&self, index: usize) -> Option<(&Followed, Lifecycle)> {
+        if let Some(gone) = self.gone.get(index) {
+            return Some((gone, Lifecycle::Exited));
+        }
+        let pid = self.order.get(index.checked_sub(self.gone.len())?)?;
+        let followed = self.known.get(pid)?;
+        let lifecycle = match followed.is_new {
+            true => Lifecycle::Started,
+            false => Lifecycle::Observed,
+        };
+        Some((followed, lifecycle))
     }
 
     /// Processes that the last look found, and that aren't followed.
@@ -133,25 +151,25 @@ impl Look {
     }
 
     /// The parent; none if unknown. One that started after its child only has the parent's pid.
-    pub(super) fn parent_of(&self, child: &Known) -> Option<&Known> {
-        let ppid = child.ppid?;
+    fn parent_of(&self, child: &Followed) -> Option<&Followed> {
+        let ppid = child.known.ppid?;
         let present = self.known.get(&ppid);
         // The parents of what is gone may have gone with it.
-        let gone = || self.gone.iter().find(|known| known.pid == ppid);
+        let gone = || self.gone.iter().find(|gone| gone.known.pid == ppid);
         let parent = if child.seen == self.number {
             present
         } else {
             present.or_else(gone)
         };
-        parent.filter(|parent| parent.details.start_time <= child.details.start_time)
+        parent.filter(|parent| parent.known.details.start_time <= child.known.details.start_time)
     }
 }
 
 /// What a look has in hand while it goes from process to process.
 struct Looker<'a> {
     reader: &'a mut DetailsReader,
-    known: &'a mut FxHashMap<u32, Known>,
-    gone: &'a mut Vec<Known>,
+    known: &'a mut FxHashMap<u32, Followed>,
+    gone: &'a mut Vec<Followed>,
     number: u64,
     elapsed_ms: Option<f64>,
 }
@@ -170,30 +188,29 @@ impl Looker<'_> {
             if self.known.len() >= PROCESSES_MAX {
                 return false;
             }
-            let known = Known::first(self.reader, process, self.number);
+            let known = Followed::first(self.reader, process, self.number);
             self.known.insert(pid, known);
         }
         true
     }
 }
 
-impl Known {
+impl Followed {
     fn first(reader: &mut DetailsReader, process: &Process, number: u64) -> Self {
-        let mut known = Self {
-            pid: process.pid().as_u32(),
-            ppid: None,
-            user_id: None,
-            memory_bytes: 0,
-            cpu_usage: None,
-            details: reader.read(process),
+        let mut followed = Self {
+            known: Known {
+                pid: process.pid().as_u32(),
+                details: reader.read(process),
+                ..Known::default()
+            },
             is_new: number > 1,
             start_seconds: process.start_time(),
             cpu_ms: process.accumulated_cpu_time(),
             virtual_bytes: 0,
             seen: number,
         };
-        known.refresh(process);
-        known
+        followed.refresh(process);
+        followed
     }
 
     /// Notes that the process is still there; false if the pid is another process's now.
@@ -211,11 +228,9 @@ impl Known {
         // An exec makes a new address space, hardly ever of the same size; a pid that was used again
         // within the same second has less time behind it.
         let suspicious = process.virtual_memory() != self.virtual_bytes || cpu_ms < self.cpu_ms;
-        let turn = number.wrapping_add(u64::from(self.pid));
-        if reader.read_again(process, &mut self.details, suspicious, turn) == Reread::Another {
-            return false;
-        }
-        self.cpu_usage = elapsed_ms
+        let turn = number.wrapping_add(u64::from(self.known.pid));
+        reader.read_again(process, &mut self.known.details, suspicious, turn);
+        self.known.cpu_usage = elapsed_ms
             .filter(|elapsed| *elapsed > 0.0)
             .map(|elapsed| percent_of_core(cpu_ms.saturating_sub(self.cpu_ms), elapsed));
         self.cpu_ms = cpu_ms;
@@ -226,19 +241,11 @@ impl Known {
     }
 
     fn refresh(&mut self, process: &Process) {
-        self.ppid = process.parent().map(sysinfo::Pid::as_u32);
-        self.user_id = user_id(process);
-        self.memory_bytes = process.memory();
+        self.known.ppid = process.parent().map(sysinfo::Pid::as_u32);
+        self.known.user_id = user_id(process);
+        self.known.memory_bytes = Some(process.memory());
         self.virtual_bytes = process.virtual_memory();
     }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "milliseconds between two looks are far below 2^52"
-)]
-fn percent_of_core(cpu_ms: u64, elapsed_ms: f64) -> f64 {
-    cpu_ms as f64 / elapsed_ms * 100.0
 }
 
 #[cfg(unix)]
@@ -251,26 +258,23 @@ fn user_id(_: &Process) -> Option<u32> {
     None
 }
 
-/// Seconds since the epoch as a timestamp.
-pub(super) fn timestamp_of_seconds(seconds: u64) -> Timestamp {
-    let ns = u128::from(seconds) * 1_000_000_000;
-    Timestamp(i64::try_from(ns).unwrap_or(i64::MAX))
-}
-
 #[cfg(test)]
 mod tests {
+    use weir_bus::Timestamp;
+
+    use super::super::details::Details;
     use super::*;
 
-    fn known(pid: u32, ppid: Option<u32>, start: i64, seen: u64) -> Known {
+    fn known(pid: u32, ppid: Option<u32>, start: i64, seen: u64) -> Followed {
         let mut details = Details::default();
         details.start_time = Timestamp(start);
-        Known {
-            pid,
-            ppid,
-            user_id: None,
-            memory_bytes: 0,
-            cpu_usage: None,
-            details,
+        Followed {
+            known: Known {
+                pid,
+                ppid,
+                details,
+                ..Known::default()
+            },
             is_new: false,
             start_seconds: 0,
             cpu_ms: 0,
@@ -285,9 +289,9 @@ mod tests {
         look.number = 5;
         look.known.insert(1, known(1, None, 10, 5));
         look.gone.push(known(2, Some(1), 20, 4));
-        let check = |child: &Known, parent: Option<(u32, i64)>| {
+        let check = |child: &Followed, parent: Option<(u32, i64)>| {
             let found = look.parent_of(child);
-            let found = found.map(|parent| (parent.pid, parent.details.start_time.0));
+            let found = found.map(|parent| (parent.known.pid, parent.known.details.start_time.0));
             assert_eq!(found, parent);
         };
         check(&known(7, Some(1), 30, 5), Some((1, 10)));
@@ -302,13 +306,37 @@ mod tests {
     }
 
     #[test]
-    fn cpu_use_is_in_percent_of_one_core() {
-        let check = |cpu_ms, elapsed_ms, percent: f64| {
-            assert!((percent_of_core(cpu_ms, elapsed_ms) - percent).abs() < 1e-9);
+    fn a_look_shows_what_is_there_and_the_next_what_has_become_of_it() {
+        let mut look = Look::new(None).unwrap();
+        let rows_of = |look: &mut Look| {
+            look.take().unwrap();
+            let mut rows = vec![ProcessEvent::default(); look.rows()];
+            assert_eq!(look.fill(0, &mut rows), (rows.len(), rows.len()));
+            rows
         };
-        check(0, 1_000.0, 0.0);
-        check(10, 1_000.0, 1.0);
-        check(2_000, 1_000.0, 200.0);
-        check(5, 20.0, 25.0);
+        let own = |rows: &[ProcessEvent]| {
+            let own = rows.iter().find(|row| row.pid == std::process::id());
+            own.unwrap().clone()
+        };
+        let first = own(&rows_of(&mut look));
+        assert_eq!(
+            (first.lifecycle.as_str(), first.cpu_usage),
+            ("observed", None)
+        );
+        let mut child = std::process::Command::new("sleep")
+            .arg("1000")
+            .spawn()
+            .unwrap();
+        let rows = rows_of(&mut look);
+        let started = rows.iter().find(|row| row.pid == child.id()).unwrap();
+        assert_eq!(started.lifecycle, "started");
+        assert_eq!(started.parent_name, Some(first.name));
+        assert!(own(&rows).cpu_usage.is_some());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let rows = rows_of(&mut look);
+        let exited = rows.iter().find(|row| row.pid == child.id()).unwrap();
+        assert_eq!(exited.lifecycle, "exited");
+        assert_eq!(look.over_limit(), 0);
     }
 }

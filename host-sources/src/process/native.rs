@@ -1,0 +1,105 @@
+//! Looks on Linux: a tier, and the table that its sightings go to.
+//!
+//! The invariant: a tier that fails while it is used gives way to the next one below, and that is logged
+//! with its reason.
+
+use std::sync::Arc;
+
+use weir_bus::event::ProcessEvent;
+
+use super::hashes::Hashes;
+use super::proc_root::ProcRoot;
+use super::table::{Looks, Table};
+use super::tier::{Seen, Tier, TierError, TierName};
+use crate::source::SourceError;
+
+/// How a source looks.
+#[derive(Clone, Default)]
+pub(super) struct Options {
+    pub(super) root: ProcRoot,
+    pub(super) table: Table,
+    /// No other tier.
+    pub(super) only: Option<TierName>,
+}
+
+/// The looks of one run.
+pub(super) struct Look {
+    source: String,
+    root: ProcRoot,
+    tier: Tier,
+    only: Option<TierName>,
+    seen: Vec<Seen>,
+    looks: Looks,
+    over_limit: usize,
+}
+
+impl Look {
+    /// `hashes`: where digests of executables come from.
+    pub(super) fn new(
+        source: &str,
+        options: &Options,
+        hashes: Option<Arc<Hashes>>,
+    ) -> Result<Self, SourceError> {
+        let tier = match options.only {
+            Some(name) => Tier::open(name, &options.root),
+            None => Tier::best(&options.root, |name, error| {
+                tracing::info!(source = %source, tier = name.as_str(), reason = %error, "processes aren't looked at this way");
+            }),
+        };
+        Ok(Self {
+            source: source.to_owned(),
+            root: options.root.clone(),
+            tier: tier.map_err(|error| SourceError::Failed(error.to_string()))?,
+            only: options.only,
+            seen: Vec::new(),
+            looks: Looks::new(options.table.clone(), &options.root, hashes)?,
+            over_limit: 0,
+        })
+    }
+
+    /// Looks at all processes.
+    pub(super) fn take(&mut self) -> Result<(), SourceError> {
+        self.over_limit = loop {
+            match self.tier.look(&mut self.seen) {
+                Ok(over) => break over,
+                Err(error) => self.fall_back(&error)?,
+            }
+        };
+        if self.seen.is_empty() {
+            return Err(SourceError::Failed(
+                "the system shows no process at all, not even this one".to_owned(),
+            ));
+        }
+        self.looks.take(&self.seen, self.tier.turns());
+        Ok(())
+    }
+
+    /// Takes the next tier that can be had.
+    fn fall_back(&mut self, error: &TierError) -> Result<(), SourceError> {
+        let name = self.tier.name();
+        let below = TierName::ALL.into_iter().skip_while(|tier| *tier != name);
+        for next in below.skip(1).filter(|_| self.only.is_none()) {
+            if let Ok(tier) = Tier::open(next, &self.root) {
+                tracing::warn!(source = %self.source, tier = name.as_str(), next = next.as_str(), %error, "a way to look at processes failed: they are looked at by the next");
+                self.tier = tier;
+                return Ok(());
+            }
+        }
+        Err(SourceError::Failed(format!("{}: {error}", name.as_str())))
+    }
+
+    /// Rows of the last look.
+    pub(super) fn rows(&self) -> usize {
+        self.looks.rows()
+    }
+
+    /// Fills rows from the row `from` on; answers how many were passed, and how many filled.
+    pub(super) fn fill(&self, from: usize, rows: &mut [ProcessEvent]) -> (usize, usize) {
+        self.looks.fill(from, rows)
+    }
+
+    /// Processes that the last look found, and that aren't followed.
+    pub(super) const fn over_limit(&self) -> usize {
+        self.over_limit.saturating_add(self.looks.over_limit())
+    }
+}
