@@ -15,6 +15,8 @@
 
 pub mod emitter;
 pub mod latest;
+#[cfg(target_os = "linux")]
+pub(crate) mod netlink;
 pub mod own_cost;
 pub mod process;
 pub mod registry;
