@@ -8,6 +8,7 @@
 //! - [`registry`]: which sources there are, and which this host can't offer;
 //! - [`supervisor`]: runs each on a thread of its own, so that it harms only itself;
 //! - [`process`]: the portable process source;
+//! - `network`: all sockets, on Linux;
 //! - [`replay`]: recordings as a source;
 //! - [`triggerable`]: sources that answer when asked;
 //! - [`latest`]: the latest table of processes;
@@ -17,7 +18,11 @@ pub mod emitter;
 pub mod latest;
 #[cfg(target_os = "linux")]
 pub(crate) mod netlink;
+#[cfg(target_os = "linux")]
+pub mod network;
 pub mod own_cost;
+#[cfg(target_os = "linux")]
+pub(crate) mod privileges;
 pub mod process;
 pub mod registry;
 pub mod replay;
@@ -27,6 +32,8 @@ pub mod triggerable;
 
 pub use emitter::Emitter;
 pub use latest::{ProcessTable, TableStatistics};
+#[cfg(target_os = "linux")]
+pub use network::NetworkSource;
 pub use own_cost::OwnCost;
 pub use process::ProcessSource;
 pub use registry::{Registry, RegistryError, Unavailable};

@@ -13,7 +13,7 @@ pub(crate) fn u8_at(bytes: &[u8], at: usize) -> Option<u8> {
 }
 
 /// 16 bits at a place.
-pub(crate) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     array_at(bytes, at).map(u16::from_ne_bytes)
 }
 

@@ -17,6 +17,7 @@ pub(crate) struct Requests {
 
 impl Requests {
     /// `NLM_F_ACK`: the kernel confirms it.
+    #[allow(dead_code, reason = "for requests that have no other answer")]
     pub(crate) const ACKNOWLEDGE: u16 = 0x04;
     /// `NLM_F_DUMP`: all there are.
     pub(crate) const DUMP: u16 = 0x300;
@@ -43,6 +44,7 @@ impl Requests {
 
     /// Appends an attribute to the message that was begun last. `value` is at most 65,531 bytes; what is
     /// longer is left out, and false.
+    #[allow(dead_code, reason = "for protocols that ask by attributes")]
     pub(crate) fn attribute(&mut self, kind: u16, value: &[u8]) -> bool {
         let Ok(length) = u16::try_from(value.len() + attribute::HEADER_BYTES) else {
             return false;
