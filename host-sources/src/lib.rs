@@ -8,6 +8,7 @@
 //! - [`registry`]: which sources there are, and which this host can't offer;
 //! - [`supervisor`]: runs each on a thread of its own, so that it harms only itself;
 //! - [`process`]: the portable process source;
+//! - `filesystem`: what happens to files, on Linux;
 //! - `network`: all sockets, on Linux;
 //! - [`replay`]: recordings as a source;
 //! - [`triggerable`]: sources that answer when asked;
@@ -15,6 +16,8 @@
 //! - [`own_cost`]: what this process itself uses.
 
 pub mod emitter;
+#[cfg(target_os = "linux")]
+pub mod filesystem;
 pub mod latest;
 #[cfg(target_os = "linux")]
 pub(crate) mod netlink;
@@ -31,6 +34,8 @@ pub mod supervisor;
 pub mod triggerable;
 
 pub use emitter::Emitter;
+#[cfg(target_os = "linux")]
+pub use filesystem::{FilesystemOptions, FilesystemSource};
 pub use latest::{ProcessTable, TableStatistics};
 #[cfg(target_os = "linux")]
 pub use network::NetworkSource;
