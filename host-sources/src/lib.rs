@@ -9,6 +9,8 @@
 //! - [`schedule`]: when those run that look at intervals;
 //! - [`supervisor`]: runs each on a thread of its own, so that it harms only itself;
 //! - [`process`]: looks at all processes, and what happens to them in between;
+//! - `filesystem`: what happens to files, on Linux;
+//! - `network`: all sockets, on Linux;
 //! - [`replay`]: recordings as a source;
 //! - [`triggerable`]: sources that answer when asked;
 //! - [`tables`]: the latest table of each source that looks at intervals, and who gets it;
@@ -20,6 +22,8 @@
 #[cfg(target_os = "linux")]
 pub(crate) mod ebpf;
 pub mod emitter;
+#[cfg(target_os = "linux")]
+pub mod filesystem;
 #[cfg(all(target_os = "linux", any(test, feature = "fuzzing")))]
 pub mod fuzzing;
 pub mod inventory;
@@ -28,8 +32,12 @@ pub(crate) mod kernel_files;
 pub mod latest;
 #[cfg(target_os = "linux")]
 pub(crate) mod netlink;
+#[cfg(target_os = "linux")]
+pub mod network;
 pub mod own_cost;
 pub mod performance;
+#[cfg(target_os = "linux")]
+pub(crate) mod privileges;
 pub mod process;
 pub mod registry;
 pub mod replay;
@@ -40,10 +48,14 @@ pub mod tables;
 pub mod triggerable;
 
 pub use emitter::Emitter;
+#[cfg(target_os = "linux")]
+pub use filesystem::{FilesystemOptions, FilesystemSource};
 pub use inventory::InventorySource;
 #[cfg(target_os = "linux")]
 pub use kernel_files::Roots;
 pub use latest::{ProcessTable, TableStatistics};
+#[cfg(target_os = "linux")]
+pub use network::NetworkSource;
 pub use own_cost::OwnCost;
 pub use performance::PerformanceSource;
 #[cfg(target_os = "linux")]

@@ -30,5 +30,9 @@ event_kind! {
         bytes_sent: Option<u64>,
         /// Bytes received.
         bytes_received: Option<u64>,
+        /// The user id of the socket.
+        user_id: Option<u32>,
+        /// The inode of the network namespace that the socket is in.
+        namespace: Option<u64>,
     }
 }

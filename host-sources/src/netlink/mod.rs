@@ -23,7 +23,7 @@ mod tests;
 
 pub(crate) use attribute::Attributes;
 pub(crate) use dump::{DumpEnd, dump};
-pub(crate) use fields::{array_at, u16_at, u16_be_at, u32_at, u64_at};
+pub(crate) use fields::{array_at, u8_at, u16_at, u16_be_at, u32_at, u64_at};
 pub(crate) use message::{Message, Messages};
 pub(crate) use request::Requests;
 pub(crate) use socket::{NetlinkSocket, ReceiveBuffer, Received};

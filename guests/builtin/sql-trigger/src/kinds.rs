@@ -90,6 +90,8 @@ kinds! {
         process_start_time: Time,
         bytes_sent: U64,
         bytes_received: U64,
+        user_id: U32,
+        namespace: U64,
     }
     filesystem {
         path: Text,

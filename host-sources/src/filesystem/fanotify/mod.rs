@@ -1,0 +1,263 @@
+//! fanotify: everything that happens on whole file systems, with who did it.
+//!
+//! One mark a file system, whatever the number of folders; what isn't below those that are watched is left out by
+//! its path. Its events name folders by handles, which need `CAP_DAC_READ_SEARCH` to become paths; a folder that was
+//! renamed in the few milliseconds until its events are read is called by its new name. The invariant:
+//! an overflow of the kernel's queue is always told.
+
+mod event;
+mod folders;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
+mod handle;
+
+use std::fs::File;
+use std::io::{ErrorKind, Read as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::sys::fanotify::{EventFFlags, Fanotify, InitFlags, MarkFlags, MaskFlags};
+use rustix::fs::{CWD, Mode, OFlags, fstatvfs, openat};
+use rustix::thread::CapabilitySet;
+
+use super::happened::{Happened, Losses, Operation};
+use crate::privileges;
+use event::{Event, Events, Role, mask};
+use folders::Folders;
+
+/// `FAN_REPORT_DFID_NAME_TARGET`: folders by handle, names, and the file itself. Linux 5.17.
+const REPORT_NAMES: u32 = 0x1e00;
+/// Bytes that are read at once: some 1,000 events.
+const READ_BYTES: usize = 128 * 1024;
+/// Reads in a row, so that a flood keeps nobody from stopping; the kernel's queue holds 16,384 events by default.
+const READS_MAX: usize = 32;
+/// How often a folder that is gone is asked about, with what the queue brought meanwhile.
+const TRIES_MAX: usize = 3;
+
+/// A watch over file systems.
+pub(super) struct Watch {
+    /// Not blocking: an empty queue is an error that says so.
+    queue: File,
+    marks: Fanotify,
+    folders: Folders,
+    mask: MaskFlags,
+    bytes: Vec<u8>,
+    /// Our own, whose operations are never told: a daemon that writes what it sees would see what it writes.
+    own_pid: u32,
+}
+
+impl Watch {
+    /// A watch over nothing yet.
+    ///
+    /// # Errors
+    /// Why this host can't, in words that a person can act on.
+    pub(super) fn new(with_access: bool) -> Result<Self, String> {
+        // Without them a watch can be made, and nothing of use be done with it.
+        if !privileges::has(CapabilitySet::SYS_ADMIN | CapabilitySet::DAC_READ_SEARCH) {
+            return Err(
+                "fanotify: needs CAP_SYS_ADMIN and CAP_DAC_READ_SEARCH: run as root, or add them to the unit"
+                    .to_owned(),
+            );
+        }
+        let flags = InitFlags::FAN_CLASS_NOTIF | InitFlags::FAN_CLOEXEC | InitFlags::FAN_NONBLOCK;
+        let flags = flags | InitFlags::from_bits_retain(REPORT_NAMES);
+        let marks = Fanotify::init(flags, EventFFlags::O_CLOEXEC).map_err(|errno| match errno {
+            Errno::EINVAL | Errno::ENOSYS => {
+                format!("fanotify: needs Linux 5.17 with CONFIG_FANOTIFY ({errno})")
+            }
+            errno => format!("fanotify: {errno}"),
+        })?;
+        let queue = marks.as_fd().try_clone_to_owned();
+        let queue = queue.map_err(|error| format!("fanotify: {error}"))?;
+        let mut mask = MaskFlags::FAN_CREATE
+            | MaskFlags::FAN_DELETE
+            | MaskFlags::FAN_RENAME
+            | MaskFlags::FAN_MODIFY
+            | MaskFlags::FAN_OPEN_EXEC
+            | MaskFlags::FAN_ONDIR;
+        if with_access {
+            mask |= MaskFlags::FAN_ACCESS;
+        }
+        Ok(Self {
+            queue: File::from(queue),
+            marks,
+            folders: Folders::default(),
+            mask,
+            bytes: Vec::new(),
+            own_pid: std::process::id(),
+        })
+    }
+
+    /// Takes in the file system that a folder is on.
+    ///
+    /// # Errors
+    /// Why that can't be watched.
+    pub(super) fn add(&mut self, folder: &Path) -> Result<(), String> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let open = openat(CWD, folder, flags, Mode::empty()).map_err(|errno| errno.to_string())?;
+        let filesystem = filesystem_of(&open).map_err(|errno| errno.to_string())?;
+        if self.folders.has_mount(&filesystem) {
+            return Ok(());
+        }
+        let flags = MarkFlags::FAN_MARK_ADD | MarkFlags::FAN_MARK_FILESYSTEM;
+        let marked = self.marks.mark(flags, self.mask, CWD, Some(folder));
+        marked.map_err(|errno| match errno {
+            Errno::EXDEV | Errno::ENODEV | Errno::EOPNOTSUPP => {
+                format!("its file system names no files by handle ({errno})")
+            }
+            errno => errno.to_string(),
+        })?;
+        // Without the right to open handles every event would be without a path.
+        self.folders.add_mount(filesystem, open);
+        Ok(())
+    }
+
+    /// Reads what waits in the queue, and appends what happened, in order.
+    ///
+    /// # Errors
+    /// What keeps the queue from being read.
+    pub(super) fn read(&mut self, happened: &mut Vec<Happened>) -> Result<Losses, String> {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.clear();
+        let begins = happened.len();
+        let mut losses = Losses::default();
+        for _ in 0..TRIES_MAX {
+            let read = self.read_queue(&mut bytes);
+            happened.truncate(begins);
+            losses = self.take_all(&bytes, happened);
+            if let Err(error) = read {
+                self.bytes = bytes;
+                return Err(format!("fanotify: its queue can't be read: {error}"));
+            }
+            // A folder that is gone is told of just after it went.
+            if losses.unnamed == 0 {
+                break;
+            }
+        }
+        self.bytes = bytes;
+        Ok(losses)
+    }
+
+    /// Appends what waits to `bytes`, up to a bound.
+    fn read_queue(&mut self, bytes: &mut Vec<u8>) -> std::io::Result<()> {
+        while bytes.len() < READ_BYTES * READS_MAX {
+            let length = bytes.len();
+            bytes.resize(length + READ_BYTES, 0);
+            let room = bytes.get_mut(length..).unwrap_or_default();
+            let read = self.queue.read(room);
+            bytes.truncate(length + *read.as_ref().unwrap_or(&0));
+            match read {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn take_all(&mut self, bytes: &[u8], happened: &mut Vec<Happened>) -> Losses {
+        let mut losses = Losses::default();
+        // All that these events tell of folders comes first: it names those that are gone by now.
+        for event in Events::new(bytes).filter_map(Result::ok) {
+            self.learn(&event);
+        }
+        for event in Events::new(bytes) {
+            match event {
+                Ok(event) if event.mask & mask::OVERFLOW != 0 => losses.overflows += 1,
+                Ok(event) => self.take(&event, happened, &mut losses.unnamed),
+                // What follows can't be found any more.
+                Err(_) => losses.overflows += 1,
+            }
+        }
+        losses
+    }
+
+    fn learn(&mut self, event: &Event<'_>) {
+        if event.mask & mask::ON_FOLDER == 0 {
+            return;
+        }
+        let Some(target) = event.part(Role::Target) else {
+            return;
+        };
+        let place = event
+            .part(Role::NewPlace)
+            .or_else(|| event.part(Role::Place));
+        if let Some(place) = place {
+            self.folders.tell(&target.handle, &place);
+        }
+    }
+
+    fn take(&mut self, event: &Event<'_>, happened: &mut Vec<Happened>, unnamed: &mut u64) {
+        if event.pid == Some(self.own_pid) {
+            return;
+        }
+        if event.mask & mask::RENAME != 0 {
+            self.take_rename(event, happened, unnamed);
+        }
+        let Some(place) = event.part(Role::Place) else {
+            return;
+        };
+        // The kernel joins what happened to one file in a row; the order is that of a file's life.
+        let operations = [
+            (mask::CREATE, Operation::Create),
+            (mask::ACCESS, Operation::Access),
+            (mask::OPEN_EXEC, Operation::Execute),
+            (mask::MODIFY, Operation::Modify),
+            (mask::DELETE, Operation::Delete),
+        ];
+        let is_folder = event.mask & mask::ON_FOLDER != 0;
+        for (bit, operation) in operations {
+            if event.mask & bit == 0 || (is_folder && operation == Operation::Access) {
+                continue;
+            }
+            match self.folders.path(&place) {
+                Some(path) => happened.push(Happened {
+                    operation,
+                    path,
+                    new_path: None,
+                    pid: event.pid,
+                }),
+                None => *unnamed += 1,
+            }
+        }
+    }
+
+    fn take_rename(&mut self, event: &Event<'_>, happened: &mut Vec<Happened>, unnamed: &mut u64) {
+        let path = |folders: &mut Folders, role| folders.path(&event.part(role)?);
+        let old = path(&mut self.folders, Role::OldPlace);
+        let new = path(&mut self.folders, Role::NewPlace);
+        if event.mask & mask::ON_FOLDER != 0 {
+            self.folders.forget_paths();
+        }
+        match (old, new) {
+            (Some(old), new_path) => happened.push(Happened {
+                operation: Operation::Rename,
+                path: old,
+                new_path,
+                pid: event.pid,
+            }),
+            (None, Some(new)) => happened.push(Happened {
+                operation: Operation::Create,
+                path: new,
+                new_path: None,
+                pid: event.pid,
+            }),
+            (None, None) => *unnamed += 1,
+        }
+    }
+}
+
+/// The id of the file system that something open is on, as events tell it: two numbers of 32 bits.
+fn filesystem_of(open: &OwnedFd) -> rustix::io::Result<[u8; 8]> {
+    let joined = fstatvfs(open)?.f_fsid;
+    let number =
+        |shift: u32| u32::try_from(joined >> shift & u64::from(u32::MAX)).unwrap_or_default();
+    let mut id = [0; 8];
+    let (low, high) = id.split_at_mut(4);
+    low.copy_from_slice(&number(0).to_ne_bytes());
+    high.copy_from_slice(&number(32).to_ne_bytes());
+    Ok(id)
+}
