@@ -4,120 +4,18 @@
 //! the kernel's verifier to say. The invariant: a finished program has no label without a place, and no
 //! number that didn't fit.
 
+mod instruction;
+
 use super::btf::{Btf, BtfError};
+use instruction::{
+    CLASS_ARITHMETIC, CLASS_JUMP, CLASS_LOAD, CLASS_LOAD_NUMBER, CLASS_STORE, CLASS_STORE_NUMBER,
+    DO_ADD, DO_CALL, DO_EXIT, DO_JUMP, DO_MOVE, DO_SUBTRACT, Instruction, MODE_MEMORY,
+    NUMBER_IS_MAP, parts,
+};
+pub(crate) use instruction::{Helper, If, Operand, Register, Width};
 
 /// Instructions that a kernel loads without a question asked; ours have some hundred.
 const INSTRUCTIONS_MAX: usize = 4_096;
-
-/// A register, by its number in the calling convention. No call here has a fifth argument.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Register {
-    /// What a call answers, and the program's own answer.
-    R0 = 0,
-    /// The first argument of a call; the program's context when it begins.
-    R1,
-    /// The second argument of a call.
-    R2,
-    /// The third argument of a call.
-    R3,
-    /// The fourth argument of a call.
-    R4,
-    /// Kept across calls.
-    R6 = 6,
-    /// Kept across calls.
-    R7,
-    /// Kept across calls.
-    R8,
-    /// Kept across calls.
-    R9,
-    /// The end of the stack, which grows down from it.
-    Frame,
-}
-
-/// How many bytes are loaded or stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Width {
-    /// One.
-    Byte,
-    /// Two.
-    Half,
-    /// Four.
-    Word,
-    /// Eight.
-    Double,
-}
-
-impl Width {
-    const fn code(self) -> u8 {
-        match self {
-            Self::Word => 0x00,
-            Self::Half => 0x08,
-            Self::Byte => 0x10,
-            Self::Double => 0x18,
-        }
-    }
-
-    const fn of_bytes(bytes: u32) -> Option<Self> {
-        match bytes {
-            1 => Some(Self::Byte),
-            2 => Some(Self::Half),
-            4 => Some(Self::Word),
-            8 => Some(Self::Double),
-            _ => None,
-        }
-    }
-}
-
-/// What an instruction works with, besides its register.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Operand {
-    /// Another register.
-    Register(Register),
-    /// A number, extended to 64 bits with its sign.
-    Number(i32),
-}
-
-impl From<Register> for Operand {
-    fn from(register: Register) -> Self {
-        Self::Register(register)
-    }
-}
-
-impl From<i32> for Operand {
-    fn from(number: i32) -> Self {
-        Self::Number(number)
-    }
-}
-
-/// When to jump; all compare 64 bits without sign.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum If {
-    /// The register is the operand.
-    Equal = 0x10,
-    /// The register is not the operand.
-    NotEqual = 0x50,
-    /// The register is less.
-    Less = 0xa0,
-}
-
-/// The kernel's functions that programs call; the numbers are the kernel's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Helper {
-    /// (map, key) → value or null.
-    MapLookup = 1,
-    /// (destination, bytes, user address) → 0 or an error.
-    ProbeReadUser = 112,
-    /// (destination, bytes, kernel address) → bytes with the zero, or an error.
-    ProbeReadKernelText = 115,
-    /// () → ns since boot, with what was slept.
-    BootNs = 125,
-    /// (file, data, bytes) → 0 or an error.
-    SequenceWrite = 127,
-    /// (ring, data, bytes, flags) → 0 or an error.
-    RingOutput = 130,
-    /// (ring, what) → a number.
-    RingQuery = 134,
-}
 
 /// A place in the program, which may be bound after it was named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,54 +50,6 @@ pub(crate) enum AssembleError {
     #[error("a program has more than {INSTRUCTIONS_MAX} instructions")]
     TooLong,
 }
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Instruction {
-    opcode: u8,
-    destination: u8,
-    source: u8,
-    offset: i16,
-    number: i32,
-}
-
-impl Instruction {
-    fn encode(self) -> u64 {
-        let registers = if cfg!(target_endian = "little") {
-            self.source << 4 | self.destination
-        } else {
-            self.destination << 4 | self.source
-        };
-        let [offset_0, offset_1] = self.offset.to_ne_bytes();
-        let [number_0, number_1, number_2, number_3] = self.number.to_ne_bytes();
-        u64::from_ne_bytes([
-            self.opcode,
-            registers,
-            offset_0,
-            offset_1,
-            number_0,
-            number_1,
-            number_2,
-            number_3,
-        ])
-    }
-}
-
-const CLASS_LOAD_NUMBER: u8 = 0x00;
-const CLASS_LOAD: u8 = 0x01;
-const CLASS_STORE_NUMBER: u8 = 0x02;
-const CLASS_STORE: u8 = 0x03;
-const CLASS_JUMP: u8 = 0x05;
-const CLASS_ARITHMETIC: u8 = 0x07;
-const MODE_MEMORY: u8 = 0x60;
-const SOURCE_REGISTER: u8 = 0x08;
-const DO_ADD: u8 = 0x00;
-const DO_SUBTRACT: u8 = 0x10;
-const DO_MOVE: u8 = 0xb0;
-const DO_JUMP: u8 = 0x00;
-const DO_CALL: u8 = 0x80;
-const DO_EXIT: u8 = 0x90;
-/// The number is a map's descriptor: `BPF_PSEUDO_MAP_FD`.
-const NUMBER_IS_MAP: u8 = 1;
 
 /// Puts a program together, instruction by instruction.
 ///
@@ -475,13 +325,5 @@ impl<'a> Assembler<'a> {
 
     fn note(&mut self, error: AssembleError) {
         self.error.get_or_insert(error);
-    }
-}
-
-/// The flag, the register and the number that an operand makes of an instruction.
-fn parts(operand: Operand) -> (u8, u8, i32) {
-    match operand {
-        Operand::Register(register) => (SOURCE_REGISTER, register as u8, 0),
-        Operand::Number(number) => (0, 0, number),
     }
 }

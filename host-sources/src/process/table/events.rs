@@ -5,13 +5,9 @@
 //! after that is a row `observed`, with what it runs now. It has one row `exited`, with its code and
 //! lifetime.
 
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustc_hash::FxHashMap;
 use rustix::io::Errno;
 use weir_bus::Timestamp;
 use weir_bus::event::ProcessEvent;
@@ -22,14 +18,12 @@ use super::super::hashes::Hashes;
 use super::super::known::Known;
 use super::super::proc_root::ProcRoot;
 use super::super::row::{self, Lifecycle};
+use super::paths::Paths;
 use super::{Entry, Processes, Table, Told};
 
 /// How long a fork is given to exec before it is told as what it is. On a busy machine a process may wait
 /// as long for its first turn.
 pub(in crate::process) const FORK_TIME_MAX: Duration = Duration::from_millis(250);
-/// Executables whose paths are remembered; more than any host runs in turns.
-const PATHS_MAX: usize = 4_096;
-
 /// A process that something happened to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::process) struct Who<'a> {
@@ -69,20 +63,11 @@ pub(in crate::process) enum Happened<'a> {
     Exit(u32),
 }
 
-/// Where a path leads.
-struct Resolved {
-    /// As it was asked for.
-    asked: Vec<u8>,
-    /// As the system shows it.
-    real: Vec<u8>,
-}
-
 /// Where the events of one run come in.
 pub(in crate::process) struct Happening {
     table: Table,
     reader: DetailsReader,
-    /// Paths of files, by device, number and the path that was asked for.
-    paths: FxHashMap<(u32, u32, u64), Resolved>,
+    paths: Paths,
     /// When the run began, in ticks since boot: who is older was there before.
     began_ticks: u64,
 }
@@ -97,7 +82,7 @@ impl Happening {
         Ok(Self {
             table,
             reader: DetailsReader::new(root, hashes)?,
-            paths: FxHashMap::default(),
+            paths: Paths::default(),
             began_ticks: began_ns / stat::tick_ns().max(1),
         })
     }
@@ -338,50 +323,7 @@ impl Happening {
         // What was too long for the event may be read while the process is there.
         stale.arguments = !binary.has_all_arguments;
         self.reader.read_again(who.pid, details, stale);
-        self.take_path(who.pid, details, &binary);
-    }
-
-    fn take_path(&mut self, pid: u32, details: &mut Details, binary: &Binary<'_>) {
-        let (major, minor) = binary.file_device;
-        let key = (major, minor, binary.file_number);
-        let is_it = |found: &std::fs::Metadata| {
-            let device = (
-                rustix::fs::major(found.dev()),
-                rustix::fs::minor(found.dev()),
-            );
-            found.ino() == binary.file_number && device == binary.file_device
-        };
-        if let Some(resolved) = self.paths.get(&key)
-            && resolved.asked == binary.path
-        {
-            self.reader.take_opened_executable(&resolved.real, details);
-        } else {
-            let asked = Path::new(std::ffi::OsStr::from_bytes(binary.path));
-            let real = Some(asked)
-                .filter(|asked| asked.is_absolute())
-                .and_then(|asked| std::fs::canonicalize(asked).ok())
-                .filter(|real| std::fs::metadata(real).is_ok_and(|found| is_it(&found)));
-            if let Some(real) = real {
-                let resolved = Resolved {
-                    asked: binary.path.to_vec(),
-                    real: real.into_os_string().into_encoded_bytes(),
-                };
-                self.reader.take_opened_executable(&resolved.real, details);
-                if self.paths.len() >= PATHS_MAX {
-                    self.paths.clear();
-                }
-                self.paths.insert(key, resolved);
-            } else if !self.reader.take_executable_if(pid, details, is_it) {
-                // It is gone, or lies where only it can see: what it was called has to do.
-                self.reader.take_opened_executable(binary.path, details);
-                details.file_exists = None;
-                details.executable_deleted = None;
-                return;
-            }
-        }
-        if let Some(path) = details.executable.clone() {
-            self.reader.take_digest_at(&path, details);
-        }
+        self.paths.take(&mut self.reader, who.pid, details, &binary);
     }
 }
 

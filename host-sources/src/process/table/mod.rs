@@ -7,6 +7,7 @@
 
 mod events;
 mod looks;
+mod paths;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
