@@ -112,11 +112,13 @@ pub enum DropReason {
     Invalid,
     /// The connection ended before they were handed to the kernel.
     Disconnected,
+    /// The kernel's own queue was full before the source could read it.
+    Overflow,
 }
 
 impl DropReason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::QueueFull,
         Self::Blocked,
         Self::TooLarge,
@@ -128,6 +130,7 @@ impl DropReason {
         Self::Rejected,
         Self::Invalid,
         Self::Disconnected,
+        Self::Overflow,
     ];
 
     /// The stable code.
@@ -144,6 +147,7 @@ impl DropReason {
             Self::Rejected => "rejected",
             Self::Invalid => "invalid",
             Self::Disconnected => "disconnected",
+            Self::Overflow => "overflow",
         }
     }
 }

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use weir_bus::{
-    Batch, BatchHeader, Batcher, BatcherLimits, Emit, EventRow, Pace, Selection, Snapshot,
+    Batch, BatchHeader, Batcher, BatcherLimits, DropReason, Emit, EventRow, Kind, Pace, Selection,
+    Snapshot,
 };
 
 /// Rows that a periodic source hands over before it looks for room again.
@@ -118,6 +119,14 @@ impl Emitter {
     pub fn flush(&self) {
         if !self.is_closed() {
             self.shared.batcher.flush();
+        }
+    }
+
+    /// Says that rows of a kind were lost before they could be made: `rows`, or none where nobody can know how
+    /// many. It stands as a gap in the stream of who subscribes to that kind.
+    pub fn lost(&self, kind: Kind, rows: Option<u64>, reason: DropReason) {
+        if !self.is_closed() {
+            self.shared.batcher.lost(kind, rows, reason);
         }
     }
 

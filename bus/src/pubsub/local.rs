@@ -19,12 +19,12 @@ use super::rows::RowFilter;
 use super::statistics::{BusStatistics, SubscriberStatistics};
 use super::subscriber::Registry;
 use super::{
-    EventBus, EventFilter, PublishError, PublisherId, Pushed, Queue, QueueCounts, Receipt,
+    EventBus, EventFilter, Gap, PublishError, PublisherId, Pushed, Queue, QueueCounts, Receipt,
     SUBSCRIPTIONS_MAX, SubscribeError, Subscriber, SubscriptionId, SubscriptionOptions, Weigh,
 };
-use crate::batch::{Batch, BatchHeader, Selection};
+use crate::batch::{Batch, BatchHeader, Selection, SourceLoss};
 use crate::count::{Count, DropReason};
-use crate::topic::{TopicMatcher, TopicPattern};
+use crate::topic::{TopicMatcher, TopicPattern, families};
 use crate::wire::WireBatch;
 
 /// The bus of `bus.kind = "local"`. Dropping it closes it.
@@ -86,6 +86,15 @@ impl Subscription {
     #[inline]
     fn wants(&self, from: PublisherId, header: &BatchHeader) -> bool {
         self.without != Some(from) && self.filter.wants(header)
+    }
+
+    /// Whether rows that a source lost could have been for it. Filters of rows could have let them through.
+    fn could_have_got(&self, from: PublisherId, loss: &SourceLoss) -> bool {
+        let all = families::all_events(loss.kind);
+        let is_asked_for = |pattern: &TopicPattern| pattern.intersection(&all).is_some();
+        self.without != Some(from)
+            && self.filter.wants_of(loss.kind, &loss.source)
+            && self.patterns.iter().any(is_asked_for)
     }
 
     /// Whether its batches must have been looked into.
@@ -461,6 +470,22 @@ impl EventBus for LocalBus {
     fn publish(&self, from: PublisherId, batch: Arc<Batch>) -> Result<Receipt, PublishError> {
         let handed_on = self.hand_on(from, Parcel::Batch(batch))?;
         Ok(handed_on.unwrap_or_else(Waiting::wait))
+    }
+
+    fn lost(&self, from: PublisherId, loss: &SourceLoss) {
+        let table = self.inner.lock();
+        let position = table.published.batches;
+        let gap = Gap {
+            missed: loss.rows,
+            reason: loss.reason,
+            from: position,
+            to: position,
+        };
+        for subscription in table.subscriptions.values() {
+            if subscription.could_have_got(from, loss) {
+                subscription.outlet.push_gap(gap);
+            }
+        }
     }
 
     fn subscribe(&self, options: SubscriptionOptions) -> Result<Subscriber, SubscribeError> {

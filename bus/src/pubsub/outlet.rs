@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::queue::Offer;
-use super::{Delivery, Pushed, Queue, QueueCounts, QueuePolicy, Weigh};
+use super::{Delivery, Gap, Pushed, Queue, QueueCounts, QueuePolicy, Weigh};
 use crate::batch::{Batch, BatchHeader};
 use crate::count::DropReason;
 use crate::wire::WireBatch;
@@ -87,6 +87,11 @@ impl Outlet {
 
     pub(super) fn refuse(&self, position: u64, rows: u64, reason: DropReason) -> Pushed {
         either!(self, queue => queue.refuse(position, rows, reason))
+    }
+
+    /// Leaves a gap that was made elsewhere.
+    pub(super) fn push_gap(&self, gap: Gap) {
+        either!(self, queue => queue.push_gap(gap));
     }
 
     /// Retires the queue and gives its last counts. What was in it is destroyed only with the second,
