@@ -277,11 +277,8 @@ impl EventSource for FilesystemSource {
             }
             let losses = read.map_err(SourceError::Failed)?;
             self.note(losses);
-            let lost = |rows| {
-                context
-                    .emitter()
-                    .lost(Kind::Filesystem, rows, DropReason::Overflow)
-            };
+            let emitter = context.emitter();
+            let lost = |rows| emitter.lost(Kind::Filesystem, rows, DropReason::Overflow);
             match losses {
                 Losses { overflows: 1.., .. } => lost(None),
                 Losses { unnamed: 1.., .. } => lost(Some(losses.unnamed)),
