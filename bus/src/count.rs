@@ -118,11 +118,13 @@ pub enum DropReason {
     Superseded,
     /// All queues of the bus together were full, and this one had the most bytes.
     BusFull,
+    /// The kernel's own queue was full before the source could read it.
+    Overflow,
 }
 
 impl DropReason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::QueueFull,
         Self::Blocked,
         Self::TooLarge,
@@ -137,6 +139,7 @@ impl DropReason {
         Self::CutOff,
         Self::Superseded,
         Self::BusFull,
+        Self::Overflow,
     ];
 
     /// Whether rows are dropped for it because somebody doesn't receive fast enough. (What a newer one has overtaken was
@@ -165,6 +168,7 @@ impl DropReason {
             Self::CutOff => "cut-off",
             Self::Superseded => "superseded",
             Self::BusFull => "bus-full",
+            Self::Overflow => "overflow",
         }
     }
 }

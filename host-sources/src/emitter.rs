@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use weir_bus::{
-    Batch, BatchHeader, Batcher, BatcherLimits, DropReason, Emit, EventRow, Pace, Selection,
+    Batch, BatchHeader, Batcher, BatcherLimits, DropReason, Emit, EventRow, Kind, Pace, Selection,
     Snapshot,
 };
 
@@ -126,6 +126,14 @@ impl Emitter {
     pub fn flush(&self) {
         if !self.is_closed() {
             self.shared.batcher.flush();
+        }
+    }
+
+    /// Says that rows of a kind were lost before they could be made: `rows`, or none where nobody can know how
+    /// many. It stands as a gap in the stream of who subscribes to that kind.
+    pub fn lost(&self, kind: Kind, rows: Option<u64>, reason: DropReason) {
+        if !self.is_closed() {
+            self.shared.batcher.lost(kind, rows, reason);
         }
     }
 

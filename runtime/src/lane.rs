@@ -31,10 +31,26 @@ impl Lane {
     /// Runs until the batcher is closed and empty.
     pub(crate) async fn run(self) {
         let mut lost_before = 0;
+        // Whether more was lost since the last batch than anybody knows.
+        let mut is_unknown = false;
         while let Some(batch) = self.batcher.next().await {
             if let Some(processes) = &self.processes {
                 // Before the filters: what they let rest can still be asked for.
                 processes.update(&batch);
+            }
+            let losses = self.batcher.take_losses();
+            for loss in &losses {
+                self.bus.lost(self.publisher, loss);
+            }
+            is_unknown |= losses.iter().any(|loss| loss.rows.is_none());
+            if batch.rows() == 0
+                && batch
+                    .header()
+                    .snapshot
+                    .is_none_or(|snapshot| !snapshot.last)
+            {
+                // It stood where something was lost, and is nothing itself.
+                continue;
             }
             let lost = self.batcher.counts().dropped.total().rows;
             let missed = lost.saturating_sub(lost_before);
@@ -43,18 +59,19 @@ impl Lane {
                 // The same: a table is what the source has seen, whatever filters make of the stream.
                 table.take(&batch, missed);
             }
+            let missed = (!std::mem::take(&mut is_unknown)).then_some(missed);
             let settlement = self.pass(batch, missed).await;
             self.batcher.settle(&settlement);
         }
     }
 
-    async fn pass(&self, mut batch: Batch, missed: u64) -> Settlement {
+    async fn pass(&self, mut batch: Batch, missed: Option<u64>) -> Settlement {
         let mut settlement = Settlement::default();
         for filter in &self.filters {
             if !filter.duty().wants(batch.kind()) {
                 continue;
             }
-            let filtered = filter.duty().filter(batch, Some(missed)).await;
+            let filtered = filter.duty().filter(batch, missed).await;
             settlement.removed += filtered.removed;
             if let Some((reason, count)) = filtered.dropped {
                 settlement.dropped.add(reason, count);

@@ -3,7 +3,10 @@
 //! `produced = published + removed by filters + dropped[reason] + in flight`, exact whenever it is
 //! read, because every row is moved from one count to another under the batcher's lock.
 
+use std::sync::Arc;
+
 use crate::count::{Count, DropReason, Drops};
+use crate::event::Kind;
 
 /// The counts of one source, in rows, read at one instant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -24,6 +27,21 @@ pub struct SourceCounts {
     pub in_filters: u64,
     /// Batches that reached the bus.
     pub batches: u64,
+    /// Times that the source lost rows before it could make them, an unknown number each time.
+    pub lost_unknown: u64,
+}
+
+/// Rows that a source lost before it could hand them over, at its place in the source's stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceLoss {
+    /// Whose rows.
+    pub source: Arc<str>,
+    /// What they would have been.
+    pub kind: Kind,
+    /// How many; none where nobody can know.
+    pub rows: Option<u64>,
+    /// Why.
+    pub reason: DropReason,
 }
 
 impl SourceCounts {
@@ -56,6 +74,7 @@ impl std::ops::AddAssign<&Self> for SourceCounts {
         self.in_batcher += other.in_batcher;
         self.in_filters += other.in_filters;
         self.batches += other.batches;
+        self.lost_unknown += other.lost_unknown;
     }
 }
 

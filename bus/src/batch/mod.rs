@@ -16,7 +16,7 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 
 pub use self::bytes::ColumnBytes;
 pub use batcher::Batcher;
-pub use ledger::{Settlement, SourceCounts};
+pub use ledger::{Settlement, SourceCounts, SourceLoss};
 pub use limits::{BatcherLimits, Emit, Pace};
 pub use recording::{Recording, RecordingError, RecordingWriter};
 pub use select::{SelectError, Selection};

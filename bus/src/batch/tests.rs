@@ -304,3 +304,54 @@ fn measurements_of_a_subject_share_a_topic() {
     check("", "");
     check("system.", "");
 }
+
+#[tokio::test]
+async fn what_a_source_lost_stands_in_its_place_in_the_stream() {
+    let batcher = batcher(Pace::Realtime, 100, 1_000);
+    batcher.append(&process(1));
+    batcher.lost(Kind::Process, None, DropReason::Overflow);
+    batcher.append(&process(2));
+    batcher.lost(Kind::Process, Some(5), DropReason::Overflow);
+    // At the same place it is one loss.
+    batcher.lost(Kind::Process, Some(2), DropReason::Overflow);
+    batcher.flush();
+    let mut stream = Vec::new();
+    for _ in 0..4 {
+        let batch = batcher.next().await.unwrap();
+        let losses = batcher.take_losses();
+        let lost: Vec<_> = losses.iter().map(|loss| (loss.kind, loss.rows)).collect();
+        stream.push((batch.rows(), lost));
+        let settlement = Settlement {
+            published: batch.rows() as u64,
+            ..Settlement::default()
+        };
+        batcher.settle(&settlement);
+    }
+    let expected = [
+        (1, vec![]),
+        (0, vec![(Kind::Process, None)]),
+        (1, vec![]),
+        (0, vec![(Kind::Process, Some(7))]),
+    ];
+    assert_eq!(stream, expected);
+    let counts = batcher.counts();
+    assert_eq!((counts.produced, counts.lost_unknown), (9, 1));
+    assert_eq!(counts.dropped.get(DropReason::Overflow).rows, 7);
+    assert!(counts.balances());
+}
+
+#[tokio::test]
+async fn losses_that_nobody_asks_for_stay_bounded() {
+    let batcher = batcher(Pace::Realtime, 100, 1_000);
+    for _ in 0..3_000 {
+        // Each has a place of its own, up to the row that follows it.
+        batcher.lost(Kind::Process, Some(1), DropReason::Overflow);
+        batcher.append(&process(1));
+        batcher.flush();
+        while batcher.next().await.unwrap().rows() == 0 {}
+    }
+    let losses = batcher.take_losses();
+    assert!(losses.len() <= 1_024, "{}", losses.len());
+    let rows: u64 = losses.iter().filter_map(|loss| loss.rows).sum();
+    assert_eq!(rows, 3_000);
+}

@@ -120,11 +120,14 @@ impl EventFilter {
     /// The part that is asked of a batch as a whole.
     #[inline]
     pub(super) fn wants(&self, header: &BatchHeader) -> bool {
-        (self.kinds.is_empty() || self.kinds.contains(&header.kind))
-            && self
-                .source
-                .as_ref()
-                .is_none_or(|source| **source == *header.source)
+        self.wants_of(header.kind, &header.source)
+    }
+
+    /// The same of whatever is of a kind and from a source.
+    #[inline]
+    pub(super) fn wants_of(&self, kind: Kind, from: &str) -> bool {
+        (self.kinds.is_empty() || self.kinds.contains(&kind))
+            && self.source.as_ref().is_none_or(|source| **source == *from)
     }
 }
 

@@ -24,10 +24,10 @@ use super::subscriber::Registry;
 use super::subscription::Subscription;
 use super::tables::Tables;
 use super::{
-    BUS_BYTES_MAX, Clock, EventBus, PublishError, PublisherId, Queue, QueueCounts, Receipt,
+    BUS_BYTES_MAX, Clock, EventBus, Gap, PublishError, PublisherId, Queue, QueueCounts, Receipt,
     SUBSCRIPTIONS_MAX, SubscribeError, Subscriber, SubscriptionId, SubscriptionOptions, Weigh,
 };
-use crate::batch::{Batch, BatchHeader};
+use crate::batch::{Batch, BatchHeader, SourceLoss};
 use crate::count::Count;
 use crate::topic::TopicMatcher;
 use crate::wire::WireBatch;
@@ -423,6 +423,23 @@ impl EventBus for LocalBus {
     fn publish(&self, from: PublisherId, batch: Arc<Batch>) -> Result<Receipt, PublishError> {
         let handed_on = self.hand_on(from, Parcel::Batch(batch))?;
         Ok(handed_on.unwrap_or_else(Waiting::wait))
+    }
+
+    fn lost(&self, from: PublisherId, loss: &SourceLoss) {
+        let table = self.inner.lock();
+        let position = table.published.batches;
+        let gap = Gap {
+            missed: loss.rows,
+            reason: loss.reason,
+            from: position,
+            to: position,
+            incarnations: None,
+        };
+        for subscription in table.subscriptions.values() {
+            if subscription.could_have_got(from, loss) {
+                subscription.outlet.push_gap(gap);
+            }
+        }
     }
 
     fn subscribe(&self, options: SubscriptionOptions) -> Result<Subscriber, SubscribeError> {

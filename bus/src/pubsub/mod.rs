@@ -32,7 +32,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use crate::batch::Batch;
+use crate::batch::{Batch, SourceLoss};
 use crate::topic::Topic;
 
 pub use clock::Clock;
@@ -78,6 +78,12 @@ pub trait EventBus: fmt::Debug + Send + Sync {
     ///
     /// [`PublishError`], and then no subscriber got the batch.
     fn publish(&self, from: PublisherId, batch: Arc<Batch>) -> Result<Receipt, PublishError>;
+
+    /// Leaves a gap in the queue of every subscriber that could have got the rows that a source lost. Over a socket
+    /// it goes nowhere: only the source's health tells of it there.
+    fn lost(&self, from: PublisherId, loss: &SourceLoss) {
+        let _ = (from, loss);
+    }
 
     /// Adds a subscriber; it gets what is published from now on.
     ///

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::queue::{Charge, Emptied, Offer};
 use super::resume::Track;
-use super::{Pushed, Queue, QueueCounts, QueueLimits, QueuePolicy, Standing, Weigh};
+use super::{Gap, Pushed, Queue, QueueCounts, QueueLimits, QueuePolicy, Standing, Weigh};
 use crate::batch::{Batch, BatchHeader};
 use crate::count::DropReason;
 use crate::wire::WireBatch;
@@ -115,6 +115,11 @@ impl Outlet {
 
     pub(super) fn refuse(&self, position: u64, rows: u64, reason: DropReason) -> Pushed {
         either!(self, end => end.refuse(position, rows, reason))
+    }
+
+    /// Leaves a gap that was made elsewhere.
+    pub(super) fn push_gap(&self, gap: Gap) {
+        either!(self, queue => queue.push_gap(gap));
     }
 
     /// Retires the queue and gives its last counts. What was in it is destroyed only with the second,

@@ -9,8 +9,8 @@ use super::rows::RowFilter;
 use super::statistics::SubscriberStatistics;
 use super::tables::TableGuard;
 use super::{EventFilter, PublisherId, SubscriptionId};
-use crate::batch::BatchHeader;
-use crate::topic::TopicPattern;
+use crate::batch::{BatchHeader, SourceLoss};
+use crate::topic::{TopicPattern, families};
 
 #[derive(Debug)]
 pub(super) struct Subscription {
@@ -53,6 +53,16 @@ impl Subscription {
     #[inline]
     pub(super) fn wants(&self, from: PublisherId, header: &BatchHeader) -> bool {
         self.without != Some(from) && self.filter.wants(header)
+    }
+
+    /// Whether rows that a source lost could have been for it. Filters of rows could have let them through.
+    pub(super) fn could_have_got(&self, from: PublisherId, loss: &SourceLoss) -> bool {
+        let all = families::all_events(loss.kind);
+        let is_asked_for = |pattern: &TopicPattern| pattern.intersection(&all).is_some();
+        self.every.is_none()
+            && self.without != Some(from)
+            && self.filter.wants_of(loss.kind, &loss.source)
+            && self.patterns.iter().any(is_asked_for)
     }
 
     /// Whether its batches must have been looked into.

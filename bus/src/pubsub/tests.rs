@@ -703,3 +703,37 @@ proptest! {
         prop_assert_eq!(resident.queued, Count::ZERO);
     }
 }
+
+#[test]
+fn what_a_source_lost_is_a_gap_for_whoever_could_have_got_it() {
+    let bus = LocalBus::new();
+    let from = PublisherId::unique();
+    let subscribe = |name: &str, text: &str| {
+        bus.subscribe(SubscriptionOptions::new(name).pattern(pattern(text)))
+            .unwrap()
+    };
+    let one_topic = subscribe("one topic", "events.filesystem.create");
+    let all = subscribe("all", ">");
+    let other_kind = subscribe("other kind", "events.process.>");
+    let other_source = everything("other source").filter(EventFilter::new().source("elsewhere"));
+    let other_source = bus.subscribe(other_source).unwrap();
+    let loss = |rows| SourceLoss {
+        source: Arc::from("files"),
+        kind: Kind::Filesystem,
+        rows,
+        reason: DropReason::Overflow,
+    };
+    bus.lost(from, &loss(Some(3)));
+    bus.lost(from, &loss(None));
+    for subscriber in [&one_topic, &all] {
+        let stream = drain(subscriber);
+        let [Delivery::Gap(gap)] = &stream[..] else {
+            panic!("{stream:?}");
+        };
+        assert_eq!((gap.missed, gap.reason), (None, DropReason::Overflow));
+    }
+    for subscriber in [&other_kind, &other_source] {
+        assert!(drain(subscriber).is_empty());
+    }
+    balanced(&bus);
+}

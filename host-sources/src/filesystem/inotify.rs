@@ -149,7 +149,7 @@ impl Watch {
                 });
                 continue;
             }
-            self.take(event.flags, path, is_folder, paths, happened);
+            self.take(event.flags, &path, is_folder, paths, happened);
         }
         self.left(moved, happened);
         if losses.overflows > 0 {
@@ -183,7 +183,7 @@ impl Watch {
     fn take(
         &mut self,
         flags: ReadFlags,
-        path: PathBuf,
+        path: &Path,
         is_folder: bool,
         paths: &Paths,
         happened: &mut Vec<Happened>,
@@ -195,9 +195,9 @@ impl Watch {
             () if flags.contains(ReadFlags::ACCESS) && !is_folder => Operation::Access,
             () => return,
         };
-        happened.push(of(operation, path.clone()));
+        happened.push(of(operation, path.to_owned()));
         if is_folder && operation == Operation::Create {
-            self.enter(&path, paths, happened);
+            self.enter(path, paths, happened);
         }
     }
 

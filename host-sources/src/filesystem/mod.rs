@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use weir_bus::event::FilesystemEvent;
-use weir_bus::{Pace, SourceCaps, Timestamp};
+use weir_bus::{DropReason, Kind, Pace, SourceCaps, Timestamp};
 
 use crate::source::{EventSource, SourceContext, SourceError, SourceHealth};
 use happened::{Happened, Losses};
@@ -277,6 +277,13 @@ impl EventSource for FilesystemSource {
             }
             let losses = read.map_err(SourceError::Failed)?;
             self.note(losses);
+            let emitter = context.emitter();
+            let lost = |rows| emitter.lost(Kind::Filesystem, rows, DropReason::Overflow);
+            match losses {
+                Losses { overflows: 1.., .. } => lost(None),
+                Losses { unnamed: 1.., .. } => lost(Some(losses.unnamed)),
+                Losses { .. } => {}
+            }
             if stops {
                 return Ok(());
             }

@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use weir_bus::event::NetworkEvent;
-use weir_bus::{Pace, SourceCaps, Timestamp};
+use weir_bus::{DropReason, Kind, Pace, SourceCaps, Timestamp};
 
 use crate::emitter::Emitter;
 use crate::schedule::{COST_SHARE_DEFAULT, ScheduleOptions};
@@ -233,6 +233,10 @@ impl EventSource for NetworkSource {
             let losses = look.read_endings(&mut ended)?;
             self.emit_ended(context.emitter(), &mut ended, &mut row)
                 .await;
+            if losses > 0 {
+                let reason = DropReason::Overflow;
+                context.emitter().lost(Kind::Network, None, reason);
+            }
             if losses > 0 && self.note_losses(losses) {
                 // It may have been anything: only a look tells what is there.
                 context.want_run();

@@ -155,6 +155,20 @@ impl Track {
         Pushed::Dropped(reason)
     }
 
+    /// Leaves a gap that was made elsewhere.
+    pub(super) fn push_gap(&self, gap: Gap) {
+        if !self.is_away() {
+            return self.queue.push_gap(gap);
+        }
+        let mut log = self.log();
+        if let Some(rows) = gap.missed
+            && self.queue.push_held(rows) == Pushed::Queued
+        {
+            self.queue.drop_held(Count::batch(rows), gap.reason);
+        }
+        log.push(Entry::Gap(Box::new(gap)));
+    }
+
     /// Takes from what was missed; true where there was anything.
     fn take_missed(&self, log: &mut Log, out: &mut Vec<Delivery<Parcel>>, max: usize) -> bool {
         if log.is_drained() {

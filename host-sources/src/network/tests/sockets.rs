@@ -270,6 +270,10 @@ async fn notices_that_found_no_room_are_a_loss_that_health_tells_and_a_look_foll
     let health = watched.source.health_check().await;
     let reason = health.reason().expect("a loss");
     assert!(reason.contains("no room for notices"), "{reason}");
+    // It stands in the stream, too.
+    let losses = watched.batcher.take_losses();
+    assert!(losses.iter().all(|loss| loss.rows.is_none()) && !losses.is_empty());
+    assert!(watched.batcher.counts().lost_unknown > 0);
     watched.stop().await;
 }
 
