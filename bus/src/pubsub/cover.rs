@@ -70,7 +70,7 @@ impl<'a> Covers<'a> {
             let cover = &mut self.first;
             return cover
                 .get_or_insert_with(|| Cover::new(self.budget, parcel, takers))
-                .seat(outlet);
+                .seat(self.budget, parcel, outlet);
         }
         let known = self
             .others
@@ -81,8 +81,8 @@ impl<'a> Covers<'a> {
             self.others.push(Cover::new(self.budget, parcel, takers));
         }
         self.others
-            .get(index)
-            .map_or(Seat::Alone, |cover| cover.seat(outlet))
+            .get_mut(index)
+            .map_or(Seat::Alone, |cover| cover.seat(self.budget, parcel, outlet))
     }
 }
 
@@ -136,7 +136,11 @@ impl Cover {
         }
     }
 
-    fn seat(&self, outlet: &Outlet) -> Seat<'_> {
+    fn seat(&mut self, budget: &Arc<Budget>, parcel: &Parcel, outlet: &Outlet) -> Seat<'_> {
+        // Who wasn't known to get it, or had no room, when there was none: two that reserve it alone count it twice.
+        if self.charge.is_none() && !self.without.contains(&outlet.key()) {
+            self.make_room(budget, parcel, std::iter::once(outlet));
+        }
         if !self.without.is_empty() && self.without.contains(&outlet.key()) {
             return Seat::Refused(self.reason);
         }
