@@ -62,9 +62,9 @@ pub use latest::{ProcessTable, TableStatistics};
 pub use network::NetworkSource;
 pub use own_cost::OwnCost;
 pub use performance::PerformanceSource;
+pub use process::ProcessSource;
 #[cfg(target_os = "linux")]
 pub use process::{FeedName, ProcessEvents, TierName};
-pub use process::ProcessSource;
 pub use registry::{Registry, RegistryError, Unavailable};
 pub use replay::{ReplayError, ReplayPace, ReplaySource};
 pub use schedule::{Asking, Schedule, ScheduleOptions, ScheduleStatus, Tier};

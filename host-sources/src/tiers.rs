@@ -122,15 +122,16 @@ mod tests {
 
     #[test]
     fn the_first_that_can_be_had_is_used_and_all_others_say_why_not() {
-        let check = |tried: &[Result<(), String>], expected: &[(bool, Option<&str>)], line: &str| {
-            let found = of_alternatives(tried.iter().map(|tried| ("x", tried.clone())));
-            assert_eq!(told(&found), line);
-            let found: Vec<_> = found
-                .iter()
-                .map(|report| (report.used, report.reason.as_deref()))
-                .collect();
-            assert_eq!(found, expected);
-        };
+        let check =
+            |tried: &[Result<(), String>], expected: &[(bool, Option<&str>)], line: &str| {
+                let found = of_alternatives(tried.iter().map(|tried| ("x", tried.clone())));
+                assert_eq!(told(&found), line);
+                let found: Vec<_> = found
+                    .iter()
+                    .map(|report| (report.used, report.reason.as_deref()))
+                    .collect();
+                assert_eq!(found, expected);
+            };
         let no = || Err("no".to_owned());
         check(&[], &[], "");
         check(

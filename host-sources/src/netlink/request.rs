@@ -17,6 +17,7 @@ pub(crate) struct Requests {
 
 impl Requests {
     /// `NLM_F_ACK`: the kernel confirms it.
+    #[cfg(test)]
     pub(crate) const ACKNOWLEDGE: u16 = 0x04;
     /// `NLM_F_DUMP`: all there are.
     pub(crate) const DUMP: u16 = 0x300;
