@@ -8,10 +8,11 @@ DENY_VERSION := 0.20.2
 FUZZ := $(TOOLS)/bin/cargo-fuzz
 FUZZ_VERSION := 0.13.2
 FUZZ_TARGETS := bus/frame bus/header bus/batch host-sources/types host-sources/records host-sources/files \
-  host-sources/messages host-sources/netlink runtime/answer runtime/component
+  host-sources/messages host-sources/netlink host-sources/sockets host-sources/system runtime/answer runtime/component
 FUZZ_SECONDS ?= 60
+TIERS_TEST := tiers::tests::this_host_has_ways_and_as_root_all_of_them_work
 
-.PHONY: help run build test check fmt clippy doc deny unit loom guests fuzz bench bench-peers clean target python
+.PHONY: help run build test check fmt clippy doc deny unit tiers loom guests fuzz bench bench-peers clean target python
 
 help: ## shows this menu
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -56,6 +57,13 @@ guests: target ## the guests' own tests, on this machine's target
 
 unit: target python ## the tests of all crates, and of the daemon as a whole
 	$(CARGO) test --release --workspace --locked
+
+# The same build as for `unit`. A run that prints no way has tested none.
+tiers: target python ## the ways to look at this host that work; as root all must
+	@mkdir -p target
+	@$(CARGO) test --release --workspace --locked --lib -- --nocapture --exact $(TIERS_TEST) > target/tiers.txt \
+	  || { cat target/tiers.txt; exit 1; }
+	@grep '^tier ' target/tiers.txt
 
 # A feature that changes the crate's own unit tests only, so that no dependency is compiled anew.
 loom: ## the bus's queue under every order of steps

@@ -17,7 +17,8 @@
 //! - [`performance`]: the load of the machine;
 //! - [`inventory`]: what the machine consists of;
 //! - [`latest`]: the latest table of processes;
-//! - [`own_cost`]: what this process itself uses.
+//! - [`own_cost`]: what this process itself uses;
+//! - [`tiers`](mod@tiers): the ways in which sources reach into the host, and why not the others.
 
 #[cfg(target_os = "linux")]
 pub(crate) mod ebpf;
@@ -45,11 +46,14 @@ pub mod schedule;
 pub mod source;
 pub mod supervisor;
 pub mod tables;
+pub mod tiers;
 pub mod triggerable;
 
 pub use emitter::Emitter;
 #[cfg(target_os = "linux")]
-pub use filesystem::{FilesystemOptions, FilesystemSource};
+pub use filesystem::{
+    FilesystemMethod, FilesystemOptions, FilesystemOptionsError, FilesystemSource,
+};
 pub use inventory::InventorySource;
 #[cfg(target_os = "linux")]
 pub use kernel_files::Roots;
@@ -58,9 +62,9 @@ pub use latest::{ProcessTable, TableStatistics};
 pub use network::NetworkSource;
 pub use own_cost::OwnCost;
 pub use performance::PerformanceSource;
+pub use process::ProcessSource;
 #[cfg(target_os = "linux")]
 pub use process::{FeedName, ProcessEvents, TierName};
-pub use process::{ProcessSource, TierReport, tiers};
 pub use registry::{Registry, RegistryError, Unavailable};
 pub use replay::{ReplayError, ReplayPace, ReplaySource};
 pub use schedule::{Asking, Schedule, ScheduleOptions, ScheduleStatus, Tier};
@@ -69,6 +73,7 @@ pub use supervisor::{
     RestartLimits, SourceState, SourceStatus, Stopped, Supervisor, SupervisorOptions,
 };
 pub use tables::{SourceTable, SourceTables, TableStatus};
+pub use tiers::{TierReport, tiers};
 pub use triggerable::{
     About, Answer, AnswerError, BinaryHash, BinaryHashOptions, ProcessDetails, Triggerable,
 };

@@ -12,6 +12,7 @@ use weir_bus::{Pace, SourceCaps};
 use crate::emitter::Emitter;
 use crate::replay::ReplayError;
 use crate::schedule::{Run, Schedule, ScheduleOptions};
+use crate::tiers::TierReport;
 
 /// Produces events: the only code that reads the host for data.
 ///
@@ -55,6 +56,12 @@ pub trait EventSource: Send + Sync + 'static {
     /// Called once when the source shall stop, besides the context's signal: for sources that have to
     /// close something for `start` to return. Not called for a source that has ended, or is blocked.
     async fn stop(&self) {}
+
+    /// The ways in which it reaches into the host, as far as they are known now: those in use, and why not the
+    /// others. Empty for a source that has one way only.
+    fn tiers(&self) -> Vec<TierReport> {
+        Vec::new()
+    }
 
     /// How it does. Called at an interval while the source runs.
     async fn health_check(&self) -> SourceHealth {

@@ -1,5 +1,11 @@
 //! From the config's sources to sources.
 
+#[cfg(not(target_os = "linux"))]
+#[path = "sources/elsewhere.rs"]
+mod native;
+#[cfg(target_os = "linux")]
+mod native;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -10,14 +16,16 @@ use weir_sources::{
 
 use crate::config::{self, SourceSettings};
 
-/// The sources of streams that a config names; each has the name of its table.
+/// The sources of streams that a config names; each has the name of its table, and those that come with one begin
+/// with it.
 pub(crate) fn from_config(
     sources: &BTreeMap<String, SourceSettings>,
 ) -> Result<Vec<Arc<dyn EventSource>>, SourceOpenError> {
-    sources
-        .iter()
-        .filter_map(|(name, settings)| source(name, settings).transpose())
-        .collect()
+    let mut opened = Vec::new();
+    for (name, settings) in sources {
+        opened.extend(streams(name, settings)?);
+    }
+    Ok(opened)
 }
 
 /// The sources that answer when asked, by name: those that this host offers. Why it doesn't offer one is
@@ -49,48 +57,84 @@ pub struct SourceOpenError {
     /// The source's name.
     pub source_name: String,
     /// Why.
-    pub reason: ReplayError,
+    pub reason: SourceOpenReason,
 }
 
-/// A source of a stream; none if it is one that answers when asked.
-fn source(
+/// Why a source can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceOpenReason {
+    /// Its recording can't be played.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    /// The files that it shall watch can't be.
+    #[cfg(target_os = "linux")]
+    #[error(transparent)]
+    Filesystem(#[from] weir_sources::FilesystemOptionsError),
+}
+
+/// The streams of a source of the config; none if it is one that answers when asked.
+fn streams(
     name: &str,
     settings: &SourceSettings,
-) -> Result<Option<Arc<dyn EventSource>>, SourceOpenError> {
-    Ok(Some(match settings {
+) -> Result<Vec<Arc<dyn EventSource>>, SourceOpenError> {
+    let refused = |reason| SourceOpenError {
+        source_name: name.to_owned(),
+        reason,
+    };
+    Ok(match settings {
         SourceSettings::Process {
             interval,
             cost_share,
+            events,
             hashes,
         } => {
             let source = match interval {
                 Some(interval) => ProcessSource::new(*interval),
                 None => ProcessSource::default().on_demand(),
             };
-            let source = source.cost_share(*cost_share).hashing(*hashes);
-            Arc::new(source.named(name))
+            let source = source.cost_share(*cost_share).hashing(*hashes).named(name);
+            // Last, for it shares what was set before.
+            let events = events.then(|| native::events(name, &source));
+            let looks: Arc<dyn EventSource> = Arc::new(source);
+            std::iter::once(looks).chain(events).collect()
         }
-        SourceSettings::Performance { interval } => {
-            Arc::new(PerformanceSource::new(*interval).named(name))
+        SourceSettings::Network {
+            interval,
+            cost_share,
+        } => vec![native::network(name, *interval, *cost_share)],
+        SourceSettings::Filesystem(settings) => {
+            vec![native::filesystem(name, settings).map_err(refused)?]
         }
-        SourceSettings::Inventory { interval } => {
-            Arc::new(InventorySource::new(*interval).named(name))
+        SourceSettings::Performance {
+            interval,
+            cost_share,
+        } => {
+            let source = match interval {
+                Some(interval) => PerformanceSource::new(*interval),
+                None => PerformanceSource::default().on_demand(),
+            };
+            vec![Arc::new(source.cost_share(*cost_share).named(name))]
+        }
+        SourceSettings::Inventory {
+            interval,
+            cost_share,
+        } => {
+            let source = match interval {
+                Some(interval) => InventorySource::new(*interval),
+                None => InventorySource::default().on_demand(),
+            };
+            vec![Arc::new(source.cost_share(*cost_share).named(name))]
         }
         SourceSettings::Replay { path, pace } => {
             let pace = match pace {
                 config::ReplayPace::Fast => ReplayPace::Fast,
                 config::ReplayPace::Recorded => ReplayPace::AsRecorded,
             };
-            let source = ReplaySource::open(path, pace).map_err(|reason| SourceOpenError {
-                source_name: name.to_owned(),
-                reason,
-            })?;
-            Arc::new(source.named(name))
+            let source = ReplaySource::open(path, pace).map_err(|why| refused(why.into()))?;
+            vec![Arc::new(source.named(name))]
         }
-        SourceSettings::BinaryHash { .. } | SourceSettings::ProcessDetails { .. } => {
-            return Ok(None);
-        }
-    }))
+        SourceSettings::BinaryHash { .. } | SourceSettings::ProcessDetails { .. } => Vec::new(),
+    })
 }
 
 /// A source that answers when asked; none if it is one of a stream.
@@ -112,6 +156,8 @@ fn triggerable(name: &str, settings: &SourceSettings) -> Option<Arc<dyn Triggera
             Some(Arc::new(ProcessDetails::new(*timeout).named(name)))
         }
         SourceSettings::Process { .. }
+        | SourceSettings::Network { .. }
+        | SourceSettings::Filesystem(_)
         | SourceSettings::Performance { .. }
         | SourceSettings::Inventory { .. }
         | SourceSettings::Replay { .. } => None,

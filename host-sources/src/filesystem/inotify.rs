@@ -63,9 +63,9 @@ impl Watch {
         let queue = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK);
         let queue = queue.map_err(|errno| match errno {
             Errno::MFILE => {
-                "inotify: there are too many of it: raise fs.inotify.max_user_instances".to_owned()
+                "there are too many of it: raise fs.inotify.max_user_instances".to_owned()
             }
-            errno => format!("inotify: {errno}"),
+            errno => errno.to_string(),
         })?;
         let mut flags = WatchFlags::CREATE
             | WatchFlags::MODIFY

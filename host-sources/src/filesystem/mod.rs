@@ -27,16 +27,21 @@ use weir_bus::event::FilesystemEvent;
 use weir_bus::{DropReason, Kind, Pace, SourceCaps, Timestamp};
 
 use crate::source::{EventSource, SourceContext, SourceError, SourceHealth};
+use crate::tiers::{Known, TierReport, of_alternatives};
 use happened::{Happened, Losses};
 use merge::Merger;
 use paths::Paths;
-pub use paths::{FOLDERS_MAX, FilesystemOptionsError, PATTERNS_MAX};
+pub use paths::{FOLDERS_MAX, FilesystemOptionsError, PATTERNS_MAX, check_pattern};
 use row::Starts;
 
 /// The name of the source where nothing else is said.
 pub const FILESYSTEM_SOURCE_NAME: &str = "filesystem";
 /// Within this the same operation on the same file by the same process is told once, where nothing else is said.
 pub const MERGE_WINDOW_DEFAULT: Duration = Duration::from_millis(100);
+/// The ways to be told, for a person.
+const FANOTIFY: &str = "fanotify";
+/// The other.
+const INOTIFY: &str = "inotify";
 /// How often the kernel's queue is read: a wake-up for each operation would cost ten times as much.
 const READ_INTERVAL: Duration = Duration::from_millis(20);
 /// How long a loss is part of the health.
@@ -97,6 +102,7 @@ pub struct FilesystemSource {
     name: String,
     options: FilesystemOptions,
     paths: Arc<Paths>,
+    tiers: Known,
     condition: Mutex<Condition>,
 }
 
@@ -111,6 +117,7 @@ impl FilesystemSource {
             name: FILESYSTEM_SOURCE_NAME.to_owned(),
             options,
             paths: Arc::new(paths),
+            tiers: Known::default(),
             condition: Mutex::default(),
         })
     }
@@ -142,6 +149,8 @@ impl FilesystemSource {
 /// The ways to be told that are in use.
 struct Watches {
     fanotify: Option<fanotify::Watch>,
+    /// Why not, where it is none, or watches no folder.
+    no_fanotify: Option<String>,
     inotify: Option<inotify::Watch>,
     /// What can't be seen, and why.
     troubles: Vec<String>,
@@ -151,16 +160,21 @@ impl Watches {
     fn new(options: &FilesystemOptions, paths: &Paths) -> Result<Self, String> {
         let mut watches = Self {
             fanotify: None,
+            no_fanotify: None,
             inotify: None,
             troubles: Vec::new(),
         };
         let mut watched = 0;
-        if options.method == FilesystemMethod::Best {
-            match fanotify::Watch::new(options.access) {
-                Ok(watch) => watches.fanotify = Some(watch),
-                Err(why) => watches
-                    .troubles
-                    .push(format!("{why}; executions and pids are missed")),
+        match open_fanotify(options) {
+            Ok(watch) => watches.fanotify = Some(watch),
+            Err(why) => {
+                // Who doesn't want it misses nothing.
+                if options.method == FilesystemMethod::Best {
+                    watches
+                        .troubles
+                        .push(format!("fanotify: {why}; executions and pids are missed"));
+                }
+                watches.no_fanotify = Some(why);
             }
         }
         for folder in paths.folders() {
@@ -187,17 +201,26 @@ impl Watches {
         paths: &Paths,
     ) -> Result<(), String> {
         if let Some(watch) = &mut self.fanotify {
-            match watch.add(folder) {
-                Ok(()) => return Ok(()),
-                Err(why) => self.troubles.push(format!(
-                    "{} is watched without executions and pids: fanotify: {why}",
-                    folder.display()
-                )),
+            // What comes to be there is seen, too, where its file system is watched.
+            match watch.add(nearest(folder)) {
+                Ok(()) => {
+                    self.no_fanotify = None;
+                    return Ok(());
+                }
+                Err(why) => {
+                    self.troubles.push(format!(
+                        "{} is watched without executions and pids: fanotify: {why}",
+                        folder.display()
+                    ));
+                    if !watch.is_watching() {
+                        self.no_fanotify = Some(why);
+                    }
+                }
             }
         }
         let mut watch = match self.inotify.take() {
             Some(watch) => watch,
-            None => inotify::Watch::new(options.access)?,
+            None => inotify::Watch::new(options.access).map_err(|why| format!("inotify: {why}"))?,
         };
         let added = watch.add(folder, paths);
         self.inotify = Some(watch);
@@ -215,6 +238,16 @@ impl Watches {
             losses.overflows += watch.read(paths, happened)?.overflows;
         }
         Ok(losses)
+    }
+
+    fn tiers(&self) -> Vec<TierReport> {
+        let fanotify = self.no_fanotify.clone().map_or(Ok(()), Err);
+        let mut reports = of_alternatives([(FANOTIFY, fanotify), (INOTIFY, Ok(()))]);
+        // What the one can't watch the other does.
+        if let (Some(report), true) = (reports.last_mut(), self.inotify.is_some()) {
+            *report = TierReport::of(INOTIFY, None);
+        }
+        reports
     }
 
     fn troubles(&self) -> Vec<String> {
@@ -241,14 +274,23 @@ impl EventSource for FilesystemSource {
         if self.paths.folders().is_empty() {
             return Some("no folder to watch is configured".to_owned());
         }
-        let fanotify = fanotify::Watch::new(false).err()?;
-        let inotify = inotify::Watch::new(false).err()?;
-        Some(format!("{fanotify}; {inotify}"))
+        let fanotify = open_fanotify(&self.options).map(drop);
+        let inotify = inotify::Watch::new(false).map(drop);
+        let refused = match (&fanotify, &inotify) {
+            (Err(fanotify), Err(inotify)) => {
+                Some(format!("fanotify: {fanotify}; inotify: {inotify}"))
+            }
+            _ => None,
+        };
+        self.tiers
+            .set(of_alternatives([(FANOTIFY, fanotify), (INOTIFY, inotify)]));
+        refused
     }
 
     async fn start(&self, context: SourceContext) -> Result<(), SourceError> {
         let mut watches = Watches::new(&self.options, &self.paths).map_err(SourceError::Failed)?;
         self.condition().troubles = watches.troubles();
+        self.tiers.set(watches.tiers());
         context.ready();
         let mut merger = Merger::new(self.options.merge_window);
         let mut row = FilesystemEvent::default();
@@ -293,6 +335,10 @@ impl EventSource for FilesystemSource {
         }
     }
 
+    fn tiers(&self) -> Vec<TierReport> {
+        self.tiers.get()
+    }
+
     async fn health_check(&self) -> SourceHealth {
         let condition = self.condition();
         let mut reasons = condition.troubles.clone();
@@ -309,6 +355,27 @@ impl EventSource for FilesystemSource {
         }
         SourceHealth::Degraded(reasons.join("; "))
     }
+}
+
+/// Opens both ways, and marks what the root folder is on.
+pub(crate) fn try_all() -> Vec<TierReport> {
+    let root = std::path::Path::new("/");
+    let marked = fanotify::Watch::new(false).and_then(|mut watch| watch.add(root));
+    let opened = inotify::Watch::new(false).map(drop);
+    of_alternatives([(FANOTIFY, marked), (INOTIFY, opened)])
+}
+
+fn open_fanotify(options: &FilesystemOptions) -> Result<fanotify::Watch, String> {
+    match options.method {
+        FilesystemMethod::Best => fanotify::Watch::new(options.access),
+        FilesystemMethod::Inotify => Err("not wanted".to_owned()),
+    }
+}
+
+/// The folder itself, or where it would be.
+fn nearest(folder: &std::path::Path) -> &std::path::Path {
+    let mut above = folder.ancestors();
+    above.find(|above| above.is_dir()).unwrap_or(folder)
 }
 
 impl FilesystemSource {

@@ -92,6 +92,14 @@ impl Paths {
     }
 }
 
+/// Checks one pattern of `include` or `exclude`.
+///
+/// # Errors
+/// [`FilesystemOptionsError::Pattern`].
+pub fn check_pattern(pattern: &str) -> Result<(), FilesystemOptionsError> {
+    set(&[pattern.to_owned()]).map(drop)
+}
+
 fn at_most(count: usize, what: &'static str, max: usize) -> Result<(), FilesystemOptionsError> {
     if count > max {
         return Err(FilesystemOptionsError::TooMany { count, what, max });

@@ -49,7 +49,79 @@ fn taskstats() -> Vec<u8> {
     answer.as_bytes().to_vec()
 }
 
-fn targets() -> [Target; 5] {
+/// A file about the machine, behind the byte that says which.
+fn system_file(which: u8, text: &str) -> Vec<u8> {
+    let mut bytes = vec![which];
+    bytes.extend_from_slice(text.as_bytes());
+    bytes
+}
+
+fn system_files() -> BTreeMap<&'static str, Vec<u8>> {
+    let files = [
+        (
+            "stat",
+            0,
+            "cpu  10 0 5 100 1 0 0 0 0 0\ncpu0 10 0 5 100 1 0 0 0 0 0\nbtime 1\n",
+        ),
+        (
+            "diskstats",
+            1,
+            "   8       0 sda 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17\n",
+        ),
+        (
+            "net-dev",
+            2,
+            "Inter-|   Receive\n face |bytes\n    lo: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n",
+        ),
+        (
+            "pressure",
+            3,
+            "some avg10=0.00 avg60=1.25 avg300=100.00 total=77\n",
+        ),
+        (
+            "meminfo",
+            4,
+            "MemTotal:       100 kB\nMemFree:         50 kB\n",
+        ),
+        (
+            "mountinfo",
+            5,
+            "36 35 98:0 /mnt1 /a\\040b rw,noatime master:1 - ext3 /dev/root rw,errors=continue\n",
+        ),
+        (
+            "cpuinfo",
+            6,
+            "processor\t: 0\nmodel name\t: A cpu\nflags\t\t: fpu\n",
+        ),
+        ("cpus", 6, "0-3,5\n"),
+        (
+            "os-release",
+            7,
+            "NAME=\"A \\\"name\\\"\"\nID=x\n# no\nVERSION_ID='1'\n",
+        ),
+    ];
+    files
+        .into_iter()
+        .map(|(name, which, text)| (name, system_file(which, text)))
+        .collect()
+}
+
+/// An answer of sock_diag about a TCP socket on loopback.
+fn socket() -> Vec<u8> {
+    let mut body = vec![2, 1, 0, 0];
+    body.extend([0x1f, 0x90, 0xc3, 0x50]);
+    for address in [[127, 0, 0, 1], [127, 0, 0, 1]] {
+        body.extend(address);
+        body.extend([0; 12]);
+    }
+    body.extend(words(&[1, 77, 0, 0, 0, 0, 1000, 4711]));
+    let mut answer = Requests::default();
+    answer.begin(20, 0, 7, &body);
+    answer.attribute(2, &[1; 240]);
+    answer.as_bytes().to_vec()
+}
+
+fn targets() -> [Target; 7] {
     let stat: &[u8] = b"5 () R 1) S 1 7 7 0 -1 4194560 1 2 3 4 50 6 7 8 20 0 2 0 4711 4096 77 1844674407370955 \
         94000 94100 95000 0 0 0 0 0 0 0 0 0 17 1 0 0 0 0 0 96000 96100 97000 98000 98100 98100 98200 0\n";
     let group = format!("4:pids:/a\n0::/x/{}\n", "0123456789abcdef".repeat(4));
@@ -102,6 +174,19 @@ fn targets() -> [Target; 5] {
             ]),
         ),
         ("netlink", netlink, of(&[("request", request.as_bytes())])),
+        (
+            "sockets",
+            sockets,
+            of(&[
+                ("socket", &socket()),
+                ("link", b"socket:[4711]"),
+                (
+                    "mounts",
+                    b"1 2 0:4 net:[4026531840] /run/netns/a rw - nsfs nsfs rw\n",
+                ),
+            ]),
+        ),
+        ("system", system, system_files()),
     ]
 }
 

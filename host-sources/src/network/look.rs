@@ -3,6 +3,7 @@
 //! It sends nothing on. The invariant: what a namespace couldn't be asked in full is never taken for gone, and
 //! each time that the kernel dropped notices is counted.
 
+use rustix::io::Errno;
 use rustix::net::netlink::SOCK_DIAG;
 use rustix::thread::CapabilitySet;
 
@@ -143,7 +144,7 @@ impl Look {
                     .endings
                     .watch(socket)
                     .map_err(|error| error.to_string()),
-                Err(error) => Err(error.to_string()),
+                Err(error) => Err(why_no_endings(error)),
             };
             if let Err(why) = watched {
                 self.troubles.no_endings = Some(why);
@@ -286,6 +287,21 @@ impl Dumper<'_> {
                 Ok(DumpEnd::Interrupted) => {}
             }
         }
+    }
+}
+
+/// Why the kernel doesn't tell of sockets that end; none if it does.
+pub(super) fn probe_endings() -> Option<String> {
+    let opened = NetlinkSocket::open(SOCK_DIAG, namespaces::PROTOCOL, diag::DESTROYED_GROUPS);
+    opened.err().map(|error| why_no_endings(&error))
+}
+
+fn why_no_endings(error: &NetlinkError) -> String {
+    match error.errno() {
+        Some(Errno::PERM | Errno::ACCESS) => {
+            "needs CAP_NET_ADMIN: run as root, or add it to the unit".to_owned()
+        }
+        _ => error.to_string(),
     }
 }
 

@@ -34,6 +34,7 @@ use weir_bus::{DropReason, Kind, Pace, SourceCaps, Timestamp};
 use crate::emitter::Emitter;
 use crate::schedule::{COST_SHARE_DEFAULT, ScheduleOptions};
 use crate::source::{EventSource, SourceContext, SourceError, SourceHealth};
+use crate::tiers::TierReport;
 use look::{Look, Troubles};
 use row::Lifecycle;
 use table::Ended;
@@ -55,6 +56,13 @@ const RECEIVE_BYTES: usize = 8 << 20;
 const LOSS_PAUSE: Duration = Duration::from_secs(1);
 /// How long a loss of notices is part of the health.
 const LOSS_REMEMBERED: Duration = Duration::from_secs(60);
+
+/// How sockets are listed, for a person.
+const LOOKS: &str = "sock_diag with tcp_info";
+/// How their ends are heard of.
+const ENDINGS: &str = "notices of sockets that end";
+/// Where.
+const NAMESPACES: &str = "all network namespaces";
 
 /// What tests choose otherwise.
 #[derive(Clone, Debug)]
@@ -79,7 +87,8 @@ impl Default for Settings {
 /// What is known of the run, for health.
 #[derive(Debug, Default)]
 struct Condition {
-    took: Duration,
+    /// None before the first look.
+    took: Option<Duration>,
     troubles: Troubles,
     losses: u64,
     lost_last: Option<Instant>,
@@ -180,7 +189,7 @@ impl NetworkSource {
 
     fn note_look(&self, look: &Look, took: Duration) {
         let mut condition = self.condition();
-        condition.took = took;
+        condition.took = Some(took);
         condition.troubles = look.troubles().clone();
     }
 }
@@ -206,6 +215,7 @@ impl EventSource for NetworkSource {
     }
 
     fn unavailable(&self) -> Option<String> {
+        self.condition().troubles.no_endings = look::probe_endings();
         look::probe()
     }
 
@@ -253,13 +263,27 @@ impl EventSource for NetworkSource {
         }
     }
 
+    fn tiers(&self) -> Vec<TierReport> {
+        let condition = self.condition();
+        let troubles = &condition.troubles;
+        let mut reports = vec![
+            TierReport::of(LOOKS, troubles.incomplete.clone()),
+            TierReport::of(ENDINGS, troubles.no_endings.clone()),
+        ];
+        // Which namespaces there are isn't known before.
+        if condition.took.is_some() {
+            reports.push(TierReport::of(NAMESPACES, troubles.namespaces.clone()));
+        }
+        reports
+    }
+
     async fn health_check(&self) -> SourceHealth {
         let condition = self.condition();
         let mut reasons = reasons(&condition);
-        if let Some(interval) = self.interval.filter(|interval| condition.took > *interval) {
+        let took = condition.took.unwrap_or_default();
+        if let Some(interval) = self.interval.filter(|interval| took > *interval) {
             reasons.push(format!(
-                "a look took {:?}, longer than its interval of {interval:?}: choose a longer one",
-                condition.took
+                "a look took {took:?}, longer than its interval of {interval:?}: choose a longer one"
             ));
         }
         if reasons.is_empty() {
@@ -267,6 +291,14 @@ impl EventSource for NetworkSource {
         }
         SourceHealth::Degraded(reasons.join("; "))
     }
+}
+
+/// Asks for sockets, and to be told of their ends.
+pub(crate) fn try_all() -> [TierReport; 2] {
+    [
+        TierReport::of(LOOKS, look::probe()),
+        TierReport::of(ENDINGS, look::probe_endings()),
+    ]
 }
 
 fn reasons(condition: &Condition) -> Vec<String> {

@@ -39,6 +39,7 @@ use crate::emitter::Emitter;
 use crate::kernel_files::Roots;
 use crate::schedule::{COST_SHARE_DEFAULT, Clock, ScheduleOptions, Tier};
 use crate::source::{EventSource, SourceContext, SourceError, SourceHealth};
+use crate::tiers::TierReport;
 use counters::Moment;
 #[cfg(target_os = "linux")]
 use linux::Look;
@@ -214,6 +215,14 @@ impl EventSource for PerformanceSource {
             run.finished();
         }
         Ok(())
+    }
+
+    fn tiers(&self) -> Vec<TierReport> {
+        let left_out = self.state().left_out.clone();
+        let left_out = left_out.into_iter();
+        left_out
+            .map(|(part, reason)| TierReport::of(part, Some(reason)))
+            .collect()
     }
 
     async fn health_check(&self) -> SourceHealth {

@@ -1,7 +1,7 @@
 //! The process source: at an interval a look at all processes, and beside it what happens to them between
 //! two looks, as it happens.
 //!
-//! On Linux it looks by the best of several tiers that the host allows ([`tiers`]), elsewhere through
+//! On Linux it looks by the best of several tiers that the host allows, elsewhere through
 //! sysinfo. It isn't where anything is judged. The invariant: a process is (pid, start time), and keeps that
 //! name from look to look and in every event.
 
@@ -23,7 +23,6 @@ mod native;
 mod portable;
 #[cfg(target_os = "linux")]
 mod proc_root;
-mod reports;
 mod row;
 #[cfg(target_os = "linux")]
 mod table;
@@ -41,6 +40,8 @@ use weir_bus::{Pace, SourceCaps, Timestamp};
 use crate::emitter::Emitter;
 use crate::schedule::{COST_SHARE_DEFAULT, ScheduleOptions};
 use crate::source::{EventSource, SourceContext, SourceError, SourceHealth};
+#[cfg(target_os = "linux")]
+use crate::tiers::{TierReport, of_alternatives};
 use hashes::Hashes;
 #[cfg(target_os = "linux")]
 use native::Look;
@@ -49,7 +50,6 @@ use portable::Look;
 
 #[cfg(target_os = "linux")]
 pub use events::{FeedName, ProcessEvents};
-pub use reports::{TierReport, tiers};
 #[cfg(target_os = "linux")]
 pub use tier::TierName;
 
@@ -282,6 +282,11 @@ impl EventSource for ProcessSource {
         }
     }
 
+    #[cfg(target_os = "linux")]
+    fn tiers(&self) -> Vec<TierReport> {
+        self.native.tiers.get()
+    }
+
     async fn health_check(&self) -> SourceHealth {
         let last = *self
             .last_look
@@ -307,6 +312,21 @@ impl EventSource for ProcessSource {
         }
         SourceHealth::Healthy
     }
+}
+
+/// Opens all ways to look at processes, then all to hear of what happens to them; each of the first looks once.
+#[cfg(target_os = "linux")]
+pub(crate) fn try_all() -> Vec<TierReport> {
+    let root = proc_root::ProcRoot::default();
+    let looks = TierName::ALL.map(|name| {
+        let looked = tier::Tier::open(name, &root).and_then(|mut tier| tier.look(&mut Vec::new()));
+        let looked = looked.map(drop).map_err(|error| error.to_string());
+        (name.as_str(), looked)
+    });
+    let feeds = FeedName::ALL.map(|name| (name.as_str(), events::Feed::open(name).map(drop)));
+    let mut reports = of_alternatives(looks);
+    reports.extend(of_alternatives(feeds));
+    reports
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::proc_root::ProcRoot;
 use super::table::{Looks, Table};
 use super::tier::{Seen, Tier, TierError, TierName};
 use crate::source::SourceError;
+use crate::tiers::{Known, of_alternatives};
 
 /// How a source looks.
 #[derive(Clone, Default)]
@@ -20,6 +21,8 @@ pub(super) struct Options {
     pub(super) table: Table,
     /// No other tier.
     pub(super) only: Option<TierName>,
+    /// What is known of the tiers.
+    pub(super) tiers: Arc<Known>,
 }
 
 /// The looks of one run.
@@ -28,6 +31,9 @@ pub(super) struct Look {
     root: ProcRoot,
     tier: Tier,
     only: Option<TierName>,
+    /// Tiers that can't be had, or failed.
+    refused: Vec<(TierName, String)>,
+    known: Arc<Known>,
     seen: Vec<Seen>,
     looks: Looks,
     over_limit: usize,
@@ -40,21 +46,39 @@ impl Look {
         options: &Options,
         hashes: Option<Arc<Hashes>>,
     ) -> Result<Self, SourceError> {
+        let mut refused = Vec::new();
         let tier = match options.only {
             Some(name) => Tier::open(name, &options.root),
             None => Tier::best(&options.root, |name, error| {
                 tracing::info!(source = %source, tier = name.as_str(), reason = %error, "processes aren't looked at this way");
+                refused.push((name, error.to_string()));
             }),
         };
-        Ok(Self {
+        let look = Self {
             source: source.to_owned(),
             root: options.root.clone(),
             tier: tier.map_err(|error| SourceError::Failed(error.to_string()))?,
             only: options.only,
+            refused,
+            known: Arc::clone(&options.tiers),
             seen: Vec::new(),
             looks: Looks::new(options.table.clone(), &options.root, hashes)?,
             over_limit: 0,
-        })
+        };
+        look.tell_tiers();
+        Ok(look)
+    }
+
+    /// Says by which tier it looks, and why by no better one.
+    fn tell_tiers(&self) {
+        let names = TierName::ALL.into_iter();
+        let names = names.filter(|name| self.only.is_none_or(|only| only == *name));
+        self.known.set(of_alternatives(names.map(|name| {
+            let mut refused = self.refused.iter();
+            let refused = refused.find(|(refused, _)| *refused == name);
+            let tried = refused.map_or(Ok(()), |(_, why)| Err(why.clone()));
+            (name.as_str(), tried)
+        })));
     }
 
     /// Looks at all processes.
@@ -78,11 +102,16 @@ impl Look {
     fn fall_back(&mut self, error: &TierError) -> Result<(), SourceError> {
         let name = self.tier.name();
         let below = TierName::ALL.into_iter().skip_while(|tier| *tier != name);
+        self.refused.push((name, error.to_string()));
         for next in below.skip(1).filter(|_| self.only.is_none()) {
-            if let Ok(tier) = Tier::open(next, &self.root) {
-                tracing::warn!(source = %self.source, tier = name.as_str(), next = next.as_str(), %error, "a way to look at processes failed: they are looked at by the next");
-                self.tier = tier;
-                return Ok(());
+            match Tier::open(next, &self.root) {
+                Ok(tier) => {
+                    tracing::warn!(source = %self.source, tier = name.as_str(), next = next.as_str(), %error, "a way to look at processes failed: they are looked at by the next");
+                    self.tier = tier;
+                    self.tell_tiers();
+                    return Ok(());
+                }
+                Err(error) => self.refused.push((next, error.to_string())),
             }
         }
         Err(SourceError::Failed(format!("{}: {error}", name.as_str())))

@@ -11,6 +11,7 @@ use weir_bus::{Batcher, SourceCaps, SourceCounts};
 
 use crate::schedule::{Schedule, ScheduleStatus};
 use crate::source::{EventSource, SourceHealth};
+use crate::tiers::TierReport;
 
 /// Where a source stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -53,6 +54,8 @@ pub struct SourceStatus {
     pub counts: SourceCounts,
     /// When it runs; none for a source that doesn't look at intervals.
     pub schedule: Option<ScheduleStatus>,
+    /// How it reaches into the host, and why not otherwise; empty for a source that has one way only.
+    pub tiers: Vec<TierReport>,
 }
 
 /// A state, with what its health text needs.
@@ -212,6 +215,7 @@ impl Report {
             threads_abandoned: known.threads_abandoned,
             counts: self.batcher.counts(),
             schedule,
+            tiers: self.source.tiers(),
         }
     }
 }

@@ -5,13 +5,15 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use serde::Deserialize as _;
 use serde_json::{Value, json};
+use weir_sources::tiers::{self, TierReport};
 
 use super::table::{self, Row, Table, bytes, cell, count};
 
-/// The sources of a reply, and nothing else of it.
+/// The sources of a reply, those that the host can't offer, and nothing else of it.
 pub(super) fn only(reply: &Value) -> Value {
-    json!({ "sources": reply["sources"] })
+    json!({ "sources": reply["sources"], "unavailable": reply["unavailable"] })
 }
 
 /// The sources as a table, and below it a line for each that says who asks for it, or what is wrong.
@@ -38,7 +40,8 @@ pub(super) fn text(reply: &Value) -> String {
         rows: sources.iter().map(|source| row(source)).collect(),
     };
     let mut text = table::text(&[table]);
-    let lines: Vec<String> = sources.iter().flat_map(|source| lines_of(source)).collect();
+    let mut lines: Vec<String> = sources.iter().flat_map(|source| lines_of(source)).collect();
+    lines.extend(left_out(reply));
     if !lines.is_empty() {
         text.push('\n');
     }
@@ -79,7 +82,31 @@ fn row(source: &Value) -> Row {
     }
 }
 
-/// What is wrong with a source, and who asks for it.
+/// In which ways the sources of a reply reach into the host, a line each.
+pub(super) fn all_ways(reply: &Value) -> Vec<String> {
+    let sources = reply["sources"].as_array().into_iter().flatten();
+    sources.filter_map(ways).collect()
+}
+
+/// In which ways a source reaches into the host, and why not in others.
+fn ways(source: &Value) -> Option<String> {
+    let name = source["name"].as_str().unwrap_or_default();
+    let reports = source["tiers"].as_array().into_iter().flatten();
+    let reports = reports.filter_map(|report| TierReport::deserialize(report).ok());
+    let told = tiers::told(&reports.collect::<Vec<_>>());
+    (!told.is_empty()).then(|| format!("{name}: {told}"))
+}
+
+/// What the host can't offer, a line each.
+pub(super) fn left_out(reply: &Value) -> Vec<String> {
+    let left_out = reply["unavailable"].as_array().into_iter().flatten();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    left_out
+        .map(|one| format!("without {}: {}", text(&one["source"]), text(&one["reason"])))
+        .collect()
+}
+
+/// What is wrong with a source, how it reaches into the host, and who asks for it.
 fn lines_of(source: &Value) -> Vec<String> {
     let name = source["name"].as_str().unwrap_or_default();
     let schedule = &source["schedule"];
@@ -94,6 +121,7 @@ fn lines_of(source: &Value) -> Vec<String> {
             bytes(size)
         ));
     }
+    lines.extend(ways(source));
     if schedule.is_null() {
         return lines;
     }
@@ -159,9 +187,16 @@ mod tests {
                 "schedule": {"askers": [], "in_force_ms": null, "runs": 0},
                 "table": {"rows": 0, "bytes": 0, "reads": 0, "reads_without_run": 0, "too_large": 100_000_000},
             },
-            {"name": "events", "state": "running", "health": "healthy", "schedule": null, "table": null},
+            {
+                "name": "events", "state": "running", "health": "healthy", "schedule": null, "table": null,
+                "tiers": [
+                    {"name": "one", "used": false, "reason": "needs more"},
+                    {"name": "two", "used": true, "reason": null},
+                    {"name": "of another version"},
+                ],
+            },
             {"name": "socket:", "state": null, "health": "healthy"},
-        ]});
+        ], "unavailable": [{"source": "files", "reason": "needs CAP_X: run as root"}]});
         let shown = text(&reply);
         let expected = [
             "  SOURCE   STATE    LOOKS EVERY  RUNS  FAILED  READS  WITHOUT RUN  ROWS KEPT      BYTES    COST  LAST TOOK     AGE",
@@ -174,6 +209,8 @@ mod tests {
             "  process: its budget of 1.00 % of a core decides",
             "  off: its table is not kept, 95.4 MiB are too much",
             "  off: nobody asks",
+            "  events: by two; not one: needs more",
+            "  without files: needs CAP_X: run as root",
         ];
         assert_eq!(shown.lines().collect::<Vec<_>>(), expected, "{shown}");
         assert_eq!(only(&reply), reply);

@@ -38,7 +38,7 @@ pub(super) fn status(global: &Global, arguments: &StatusArguments) -> Result<Exi
             StatusArguments { chains: true, .. } => (CHAINS_TOPIC, chains::text),
             StatusArguments { sources: true, .. } => (STATUS_TOPIC, sources::text),
             _ => (STATUS_TOPIC, |reply| {
-                text(&Overview::of(Reply::of(reply), None))
+                text(&Overview::of(Reply::of(reply), None), &on_this_host(reply))
             }),
         };
         let reply = ask(client, topic).await?;
@@ -56,12 +56,21 @@ pub(super) fn status(global: &Global, arguments: &StatusArguments) -> Result<Exi
 /// What answers with the status.
 pub(super) const STATUS_TOPIC: &str = "control.status";
 
-/// An overview as plain text: what is wrong first.
-pub(super) fn text(overview: &Overview) -> String {
+/// What this host can't offer, and how the sources reach into it.
+fn on_this_host(reply: &Value) -> Vec<String> {
+    let left_out = sources::left_out(reply).into_iter();
+    left_out.chain(sources::all_ways(reply)).collect()
+}
+
+/// An overview as plain text: what is wrong first, then what is to be known of the host, a line each.
+pub(super) fn text(overview: &Overview, on_this_host: &[String]) -> String {
     let mut text = format!("{}\n", head(overview));
     for problem in &overview.problems {
         // Writing to a String can't fail.
         let _ = writeln!(text, "! {}", table::line(problem));
+    }
+    for line in on_this_host {
+        let _ = writeln!(text, "  {}", table::line(line));
     }
     let _ = write!(text, "\n{}", table::text(&tables(overview)));
     text

@@ -278,6 +278,7 @@ fn by_rule(rule: TextRule, text: &str) -> Result<String, Problem> {
             Ok(_) => Ok(text.to_owned()),
             Err(error) => Err(shown_whole(&error.to_string()).into()),
         },
+        TextRule::PathPattern => path_pattern(text),
         TextRule::LogFilter => log_filter(text),
         TextRule::AccountOrNone if text.is_empty() => Ok(String::new()),
         TextRule::Account | TextRule::AccountOrNone => account(text),
@@ -313,6 +314,18 @@ fn account(text: &str) -> Result<String, Problem> {
     } else {
         Ok(text.to_owned())
     }
+}
+
+/// A pattern for paths; whether it is one says the crate that matches by it, where there is one that does.
+fn path_pattern(text: &str) -> Result<String, Problem> {
+    if text.is_empty() {
+        return Err("empty".into());
+    }
+    #[cfg(target_os = "linux")]
+    if let Err(error) = weir_sources::filesystem::check_pattern(text) {
+        return Err(shown_whole(&error.to_string()).into());
+    }
+    Ok(text.to_owned())
 }
 
 /// The levels that a log filter knows.

@@ -27,6 +27,7 @@ mod page;
 mod provenance;
 mod raw;
 mod rules;
+mod source_rules;
 mod text;
 mod trigger_rules;
 mod units;
@@ -47,11 +48,11 @@ pub use page::keys_page;
 pub use provenance::{Known, Provenance, render};
 pub use validated::{
     AccessSettings, AdmissionSettings, BusSettings, ChainSettings, ChainStageSettings,
-    ChainsSettings, CollectorSettings, Config, DeadLetterSettings, ExceptionSettings, Grant,
-    LogFormat, LogSettings, MetricsSettings, OnFault, OnState, ReplayPace, RulesSettings,
-    SandboxSettings, SinkSettings, SlotQueuePolicy, SlotSettings, SourceSettings,
-    SupervisionSettings, SwapSettings, ThresholdSettings, TriggerSettings, TrustSettings,
-    TrustedKey,
+    ChainsSettings, CollectorSettings, Config, DeadLetterSettings, ExceptionSettings,
+    FilesystemMethod, FilesystemSettings, Grant, LogFormat, LogSettings, MetricsSettings, OnFault,
+    OnState, ReplayPace, RulesSettings, SandboxSettings, SinkSettings, SlotQueuePolicy,
+    SlotSettings, SourceSettings, SupervisionSettings, SwapSettings, ThresholdSettings,
+    TriggerSettings, TrustSettings, TrustedKey,
 };
 pub use value::Value;
 pub use weir_bus::pubsub::BusKind;

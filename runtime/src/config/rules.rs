@@ -9,6 +9,7 @@ use super::keys::{Fallback, Found, find, nearest_of};
 use super::layer::{KeyPath, Layered, shown_key};
 use super::names::BUILT_IN_PREFIX;
 use super::origin::{Origin, shown};
+use super::source_rules::check_sources;
 use super::trigger_rules::check_triggers;
 use super::value::Value;
 
@@ -23,9 +24,11 @@ const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 /// Checks all rules.
 pub(crate) fn check_rules(layered: &mut Layered) {
-    count(layered, "sources", "collector.sources_max");
-    count(layered, "slots", "sandbox.slots_max");
+    check_sources(layered);
     let slots = entries_of(layered, "slots");
+    let enabled = slots.iter().filter(|slot| is_enabled(layered, slot));
+    let enabled = enabled.count();
+    too_many(layered, enabled, "slots", "sandbox.slots_max");
     for slot in &slots {
         for (small, large) in AT_MOST {
             at_most(layered, &under(slot, small), &under(slot, large));
@@ -66,11 +69,8 @@ pub(crate) fn is_enabled(layered: &Layered, entry: &[String]) -> bool {
     )
 }
 
-fn count(layered: &mut Layered, table: &str, limit: &str) {
-    let enabled = entries_of(layered, table)
-        .iter()
-        .filter(|entry| is_enabled(layered, entry))
-        .count();
+/// Tells that more are enabled than the key of the limit says.
+pub(crate) fn too_many(layered: &mut Layered, enabled: usize, what: &str, limit: &str) {
     let path = under(&[], limit);
     if let Some((Value::Integer(most), origin)) = layered.get(&path)
         && u64::try_from(enabled).is_ok_and(|enabled| enabled > *most)
@@ -80,7 +80,7 @@ fn count(layered: &mut Layered, table: &str, limit: &str) {
             key: shown_key(&path),
             given: most.to_string(),
             problem: format!(
-                "{enabled} {table} are enabled; raise it, or switch some off with enabled = false"
+                "{enabled} {what} are enabled; raise it, or switch some off with enabled = false"
             ),
         };
         layered.errors.push(error);

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use weir_bus::SourceCounts;
 use weir_bus::pubsub::BusStatistics;
 use weir_bus::socket::{BrokerStatus, Responder as _};
-use weir_sources::{ScheduleStatus, SourceHealth, SourceState, SourceStatus, TableStatus};
+use weir_sources::{
+    ScheduleStatus, SourceHealth, SourceState, SourceStatus, TableStatus, TierReport, Unavailable,
+};
 
 use super::health::HealthWatch;
 use super::reload::{Reloader, no_slot};
@@ -43,6 +45,8 @@ struct Status<'a> {
     /// Why the config as it is now was not taken.
     config_refused: Option<String>,
     sources: Vec<SourceLine>,
+    /// Sources that this host can't offer.
+    unavailable: &'a [Unavailable],
     slots: Vec<SlotLine>,
     bus: BusStatistics,
     broker: Option<BrokerStatus>,
@@ -116,6 +120,8 @@ struct SourceLine {
     schedule: Option<ScheduleStatus>,
     /// What is kept of its last look; the same.
     table: Option<TableStatus>,
+    /// How it reaches into the host, and why not otherwise.
+    tiers: Vec<TierReport>,
 }
 
 /// A slot with what its thread doesn't know of its guest.
@@ -144,6 +150,7 @@ impl SourceLine {
             state: None,
             schedule: None,
             table: None,
+            tiers: Vec::new(),
         }
     }
 
@@ -153,6 +160,7 @@ impl SourceLine {
             state: Some(status.state),
             schedule: status.schedule,
             table: table.cloned(),
+            tiers: status.tiers,
             ..Self::new(status.name, &status.health, status.counts)
         }
     }
@@ -286,7 +294,7 @@ impl Desk<'_> {
         })
     }
 
-    fn status<'a>(&self, config: &'a Config, reloader: &Reloader) -> Status<'a> {
+    fn status<'a>(&'a self, config: &'a Config, reloader: &Reloader) -> Status<'a> {
         let status = self.pipeline.status();
         let tables = self.pipeline.tables();
         let mut sources: Vec<SourceLine> = status
@@ -305,6 +313,7 @@ impl Desk<'_> {
             seconds: self.started.elapsed().as_secs_f64(),
             config_refused: reloader.refused().map(str::to_owned),
             sources,
+            unavailable: self.pipeline.unavailable(),
             slots: slot_lines(status.slots, reloader),
             bus: status.bus,
             broker: self.pipeline.broker_status(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use weir_bus::pubsub::{QueueCounts, SubscriberStatistics};
 use weir_bus::{Drops, SourceCounts};
+use weir_sources::tiers;
 
 use crate::collector::CollectorReport;
 use crate::config::Config;
@@ -25,6 +26,7 @@ pub(super) fn started(console: &Console, config: &Config, pipeline: &Pipeline) {
             "sources": status.sources.iter().map(|source| serde_json::json!({
                 "name": source.name,
                 "capabilities": source.capabilities.to_string(),
+                "tiers": source.tiers,
             })).collect::<Vec<_>>(),
             "unavailable": pipeline.unavailable(),
             "socket": pipeline.broker_status().map(|broker| broker.socket),
@@ -49,6 +51,10 @@ fn start_text(config: &Config, pipeline: &Pipeline, status: &PipelineStatus) -> 
             "\n  source  {:<12} {}",
             source.name, source.capabilities
         );
+        let told = tiers::told(&source.tiers);
+        if !told.is_empty() {
+            let _ = write!(text, ", {told}");
+        }
     }
     for missing in pipeline.unavailable() {
         let _ = write!(

@@ -123,9 +123,10 @@ fn judgement() -> BTreeSet<String> {
 }
 
 /// What the events call their own values, and other words of everybody.
-const WORDS_OF_EVENTS: [&str; 9] = [
+const WORDS_OF_EVENTS: [&str; 10] = [
     "exited",
     "opened",
+    "closed",
     "established",
     "tcp",
     "create",

@@ -4,6 +4,7 @@
 mod authoring;
 mod daemon;
 mod guests_doc;
+mod host;
 mod hostile;
 mod house;
 mod memory;

@@ -57,7 +57,7 @@ impl Signer {
     /// A config whose one guest is that module, with more keys of its slot.
     fn config(&self, trust: &str, module: &str, more: &str) -> String {
         format!(
-            "[trust]\n{trust}\n{}\n[sources.process]\nkind = \"process\"\ninterval = \"50ms\"\n\
+            "[trust]\n{trust}\n{}\n[sources.process]\nkind = \"process\"\ninterval = \"50ms\"\nevents = false\n\
              [sinks.all]\nkind = \"json\"\npatterns = [\"events.>\"]\n\
              [slots.keeps]\nsettings = {{ do = \"answer\" }}\nmodule = \"{module}\"\n{more}\n",
             self.trusted

@@ -64,6 +64,11 @@ impl Folders {
         self.mounts.contains_key(filesystem)
     }
 
+    /// Whether any file system was taken in.
+    pub(super) fn has_mounts(&self) -> bool {
+        !self.mounts.is_empty()
+    }
+
     /// Notes that a folder was seen at a place.
     pub(super) fn tell(&mut self, folder: &Handle<'_>, place: &Part<'_>) {
         let Some(name) = place.name else { return };

@@ -56,7 +56,7 @@ impl Watch {
         // Without them a watch can be made, and nothing of use be done with it.
         if !privileges::has(CapabilitySet::SYS_ADMIN | CapabilitySet::DAC_READ_SEARCH) {
             return Err(
-                "fanotify: needs CAP_SYS_ADMIN and CAP_DAC_READ_SEARCH: run as root, or add them to the unit"
+                "needs CAP_SYS_ADMIN and CAP_DAC_READ_SEARCH: run as root, or add them to the unit"
                     .to_owned(),
             );
         }
@@ -64,12 +64,12 @@ impl Watch {
         let flags = flags | InitFlags::from_bits_retain(REPORT_NAMES);
         let marks = Fanotify::init(flags, EventFFlags::O_CLOEXEC).map_err(|errno| match errno {
             Errno::EINVAL | Errno::ENOSYS => {
-                format!("fanotify: needs Linux 5.17 with CONFIG_FANOTIFY ({errno})")
+                format!("needs Linux 5.17 with CONFIG_FANOTIFY ({errno})")
             }
-            errno => format!("fanotify: {errno}"),
+            errno => errno.to_string(),
         })?;
         let queue = marks.as_fd().try_clone_to_owned();
-        let queue = queue.map_err(|error| format!("fanotify: {error}"))?;
+        let queue = queue.map_err(|error| error.to_string())?;
         let mut mask = MaskFlags::FAN_CREATE
             | MaskFlags::FAN_DELETE
             | MaskFlags::FAN_RENAME
@@ -111,6 +111,11 @@ impl Watch {
         // Without the right to open handles every event would be without a path.
         self.folders.add_mount(filesystem, open);
         Ok(())
+    }
+
+    /// Whether any file system is watched.
+    pub(super) fn is_watching(&self) -> bool {
+        self.folders.has_mounts()
     }
 
     /// Reads what waits in the queue, and appends what happened, in order.

@@ -21,6 +21,7 @@ use super::hashes::Hashes;
 use super::proc_root::ProcRoot;
 use super::table::{Happening, Table};
 use crate::source::{EventSource, SourceContext, SourceError, SourceHealth};
+use crate::tiers::{Known, TierReport, of_alternatives};
 use connector::Connector;
 use ring::Ringed;
 
@@ -74,18 +75,6 @@ impl Feed {
             FeedName::Ebpf => Self::Ring(Box::new(Ringed::open()?)),
             FeedName::Connector => Self::Connector(Box::new(Connector::open()?)),
         })
-    }
-
-    /// The best of `allowed`, or why there is none.
-    fn best(allowed: &[FeedName]) -> Result<Self, String> {
-        let mut reasons = Vec::new();
-        for name in allowed {
-            match Self::open(*name) {
-                Ok(feed) => return Ok(feed),
-                Err(reason) => reasons.push(format!("{}: {reason}", name.as_str())),
-            }
-        }
-        Err(reasons.join("; "))
     }
 
     fn read(
@@ -163,6 +152,7 @@ pub struct ProcessEvents {
     root: ProcRoot,
     hashes: Option<Arc<Hashes>>,
     allowed: Vec<FeedName>,
+    tiers: Known,
     loss: Mutex<Option<Instant>>,
 }
 
@@ -181,6 +171,7 @@ impl ProcessEvents {
             root,
             hashes,
             allowed: FeedName::ALL.to_vec(),
+            tiers: Known::default(),
             loss: Mutex::default(),
         }
     }
@@ -190,6 +181,26 @@ impl ProcessEvents {
     pub fn only(mut self, feed: FeedName) -> Self {
         self.allowed = vec![feed];
         self
+    }
+
+    /// The best feed that is allowed, or why there is none.
+    fn open(&self) -> Result<Feed, String> {
+        let mut tried = Vec::new();
+        let mut found = None;
+        for name in &self.allowed {
+            // One is enough.
+            let opened = match found.is_some() {
+                true => Ok(()),
+                false => Feed::open(*name).map(|feed| found = Some(feed)),
+            };
+            tried.push((name.as_str(), opened));
+        }
+        let reasons: Vec<String> = tried
+            .iter()
+            .filter_map(|(name, opened)| Some(format!("{name}: {}", opened.as_ref().err()?)))
+            .collect();
+        self.tiers.set(of_alternatives(tried));
+        found.ok_or_else(|| self.refused(&reasons.join("; ")))
     }
 
     fn refused(&self, reasons: &str) -> String {
@@ -285,18 +296,20 @@ impl EventSource for ProcessEvents {
     }
 
     fn unavailable(&self) -> Option<String> {
-        let reasons = Feed::best(&self.allowed).err()?;
-        let refused = self.refused(&reasons);
+        let refused = self.open().err()?;
         self.table.refuse_events(&refused);
         Some(refused)
     }
 
     async fn start(&self, context: SourceContext) -> Result<(), SourceError> {
-        let mut feed = Feed::best(&self.allowed)
-            .map_err(|reasons| SourceError::Failed(self.refused(&reasons)))?;
+        let mut feed = self.open().map_err(SourceError::Failed)?;
         self.table.set_events(true);
         let _telling = Telling(&self.table);
         self.run(&context, &mut feed).await
+    }
+
+    fn tiers(&self) -> Vec<TierReport> {
+        self.tiers.get()
     }
 
     async fn health_check(&self) -> SourceHealth {

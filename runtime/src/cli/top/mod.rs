@@ -94,7 +94,7 @@ impl Looks<'_> {
 async fn once(mut looks: Looks<'_>) -> Result<ExitCode, Failure> {
     looks.next().await?;
     let overview = looks.next().await?;
-    out::print(text(&overview).trim_end())?;
+    out::print(text(&overview, &[]).trim_end())?;
     Ok(ExitCode::SUCCESS)
 }
 

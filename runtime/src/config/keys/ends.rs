@@ -5,6 +5,10 @@ use std::time::Duration;
 use weir_sources::schedule::COST_SHARE_MIN;
 use weir_sources::triggerable::{ANSWER_TIME_CEILING, FILE_BYTES_CEILING};
 
+/// Folders that a source of files watches, and patterns of one of its lists: what the source itself takes.
+const FOLDERS_MAX: usize = 64;
+const PATTERNS_MAX: usize = 256;
+
 /// The kinds of sources that answer requests.
 pub(crate) const TRIGGERABLE: [&str; 2] = ["binary-hash", "process-details"];
 
@@ -15,6 +19,8 @@ pub(super) const SOURCES: &[Key] = &[
         Takes::Choice {
             of: &[
                 "process",
+                "network",
+                "filesystem",
                 "performance",
                 "inventory",
                 "binary-hash",
@@ -26,7 +32,7 @@ pub(super) const SOURCES: &[Key] = &[
         Fallback::Required {
             example: "\"process\"",
         },
-        "process: the processes of this machine; performance: its load; inventory: what it consists of; binary-hash and process-details: answers about a file or process, when a trigger or a stage asks; replay: a recording.",
+        "process: the processes of this machine; network: its sockets; filesystem: what happens to files; performance: its load; inventory: what it consists of; binary-hash and process-details: answers about a file or process, when a trigger or a stage asks; replay: a recording.",
     ),
     Key::new(
         "sources.<name>.enabled",
@@ -42,12 +48,13 @@ pub(super) const SOURCES: &[Key] = &[
         },
         Fallback::OfKind(&[
             ("process", "\"1s\""),
+            ("network", "\"1s\""),
             ("performance", "\"10s\""),
             ("inventory", "\"5m\""),
         ]),
         "How often the source looks by itself. Who asks for its tables more often has it look more often; \"off\": it looks only while somebody asks.",
     )
-    .only_for(&["process", "performance", "inventory"]),
+    .only_for(&["process", "network", "performance", "inventory"]),
     Key::new(
         "sources.<name>.cost_share",
         Takes::Float {
@@ -57,7 +64,14 @@ pub(super) const SOURCES: &[Key] = &[
         Fallback::Value("0.01"),
         "The share of a core that the source's looks may cost; what costs more looks more seldom, whoever asks, and says so.",
     )
-    .only_for(&["process", "performance", "inventory"]),
+    .only_for(&["process", "network", "performance", "inventory"]),
+    Key::new(
+        "sources.<name>.events",
+        Takes::Switch,
+        Fallback::Value("true"),
+        "Whether forks, execs and exits are told as they happen, by a source beside it that is called NAME-events. It counts as a source of its own; where the host can't tell them it is left out, with the reason.",
+    )
+    .only_for(&["process"]),
     Key::new(
         "sources.<name>.hashes",
         Takes::Switch,
@@ -65,6 +79,65 @@ pub(super) const SOURCES: &[Key] = &[
         "Whether rows have the SHA-256 of their executable, and the one first seen at its path. Each file is read once, at the lowest priority; until then there is none.",
     )
     .only_for(&["process"]),
+    Key::new(
+        "sources.<name>.folders",
+        Takes::List {
+            of: Item::Path,
+            items_max: FOLDERS_MAX,
+        },
+        Fallback::Required {
+            example: "[\"/etc\", \"/usr/bin\"]",
+        },
+        "The folders that are watched, each with all that is below it. No links: the paths that the kernel knows.",
+    )
+    .only_for(&["filesystem"]),
+    Key::new(
+        "sources.<name>.include",
+        Takes::List {
+            of: Item::Text(TextRule::PathPattern),
+            items_max: PATTERNS_MAX,
+        },
+        Fallback::Value("[]"),
+        "Only what one of these matches is told, and what is below it; none: everything. `*` stands for anything but `/`, `**` for any folders.",
+    )
+    .only_for(&["filesystem"]),
+    Key::new(
+        "sources.<name>.exclude",
+        Takes::List {
+            of: Item::Text(TextRule::PathPattern),
+            items_max: PATTERNS_MAX,
+        },
+        Fallback::Value("[]"),
+        "What one of these matches isn't told, nor what is below it.",
+    )
+    .only_for(&["filesystem"]),
+    Key::new(
+        "sources.<name>.merge_window",
+        Takes::Duration {
+            min: Duration::ZERO,
+            max: Duration::from_mins(1),
+        },
+        Fallback::Value("\"100ms\""),
+        "Within it the same operation on the same file by the same process is told once; \"0ms\": each is told.",
+    )
+    .only_for(&["filesystem"]),
+    Key::new(
+        "sources.<name>.access",
+        Takes::Switch,
+        Fallback::Value("false"),
+        "Whether reads are told, too: many, on most hosts.",
+    )
+    .only_for(&["filesystem"]),
+    Key::new(
+        "sources.<name>.method",
+        Takes::Choice {
+            of: &["best", "inotify"],
+            not_in_this_build: &[],
+        },
+        Fallback::Value("\"best\""),
+        "best: fanotify, with pids and executions, and inotify where that can't be; inotify: that alone.",
+    )
+    .only_for(&["filesystem"]),
     Key::new(
         "sources.<name>.path",
         Takes::Path,

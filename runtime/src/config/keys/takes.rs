@@ -101,6 +101,8 @@ pub enum TextRule {
     PublicKey,
     /// A topic pattern.
     Pattern,
+    /// A pattern for paths.
+    PathPattern,
     /// Log levels, by target if wanted.
     LogFilter,
     /// The name or number of a user or group.
@@ -127,6 +129,7 @@ impl fmt::Display for TextRule {
                 f.write_str("a public key of ed25519 in 64 hexadecimal digits, as `weir guest keygen` prints it")
             }
             Self::Pattern => f.write_str("a topic pattern such as `events.process.>`"),
+            Self::PathPattern => f.write_str("a pattern for paths such as `/home/*/.cache`"),
             Self::LogFilter => f.write_str(
                 "off, error, warn, info, debug or trace, or with targets, such as `info,weir::sandbox=debug`",
             ),

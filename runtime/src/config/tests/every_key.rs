@@ -69,6 +69,9 @@ fn around(key: &Key) -> String {
     if kind == "replay" || kind == "recording" {
         line("path", "\"/r\"");
     }
+    if kind == "filesystem" {
+        line("folders", "[\"/f\"]");
+    }
     text
 }
 
@@ -105,7 +108,10 @@ fn edges(takes: &Takes) -> Option<[String; 4]> {
             max.to_string(),
         ],
         Takes::Size { min, max } => [
-            format!("\"{}\"", size_text(min - 1)),
+            min.checked_sub(1).map_or_else(
+                || "-1".to_owned(),
+                |below| format!("\"{}\"", size_text(below)),
+            ),
             (i128::from(max) + 1).to_string(),
             format!("\"{}\"", size_text(min)),
             max.to_string(),
@@ -342,7 +348,8 @@ fn each_field_of_the_typed_config_is_a_key() {
     let text = format!("trust.keys.a.ed25519 = \"{ED25519}\"\n")
         + "bus.access.a.user = \"a\"\nslots.a.module = \"m\"\nsources.a.kind = \"process\"\n\
         sources.b = { kind = \"replay\", path = \"/r\" }\nsources.c.kind = \"binary-hash\"\n\
-        sources.d.kind = \"process-details\"\nsources.e.kind = \"performance\"\nsources.f.kind = \"inventory\"\nsinks.a.kind = \"terminal\"\nchain.a.stages.a.after = []\n\
+        sources.d.kind = \"process-details\"\nsources.e.kind = \"performance\"\nsources.f.kind = \"inventory\"\nsources.g.kind = \"network\"\n\
+        sources.h = { kind = \"filesystem\", folders = [\"/f\"] }\nsinks.a.kind = \"terminal\"\nchain.a.stages.a.after = []\n\
         trigger.a = { condition = \"true\", message = \"m\" }\nexception.a = { trigger = \"a\", column = \"pid\", value = \"1\" }\n\
         sinks.b.kind = \"json\"\nsinks.c = { kind = \"recording\", path = \"/r\" }\n";
     let json = serde_json::to_value(load_text(&text).unwrap().config).unwrap();

@@ -91,7 +91,7 @@ fn what_must_be_set_and_is_not_is_told_where_its_table_begins() {
     check(
         "[slots.a]\n[sources.b]\n[sinks.c]\nenabled = false",
         &[
-            "embedded default:2:10: sources.b.kind: missing; expected one of process, binary-hash, process-details, replay, for example kind = \"process\"",
+            "embedded default:2:10: sources.b.kind: missing; expected one of process, network, filesystem, performance, inventory, binary-hash, process-details, replay, for example kind = \"process\"",
             "embedded default:1:8: slots.a.module: missing; expected `builtin:NAME` or the path of a component, for example module = \"builtin:NAME\"",
             "embedded default:3:8: sinks.c.kind: missing; expected one of terminal, json, recording, for example kind = \"terminal\"",
         ],
@@ -273,7 +273,23 @@ fn values_that_do_not_go_together_are_told_where_somebody_wrote_them() {
     check(
         "collector.sources_max = 1\nsources.a.kind = \"process\"\nsources.b.kind = \"process\"\nsources.c = { kind = \"process\", enabled = false }",
         &[
-            "embedded default:1:25: collector.sources_max = 1: 2 sources are enabled; raise it, or switch some off with enabled = false",
+            "embedded default:1:25: collector.sources_max = 1: 4 sources (2 of them for the events of processes) are enabled; raise it, or switch some off with enabled = false",
+        ],
+    );
+    check(
+        "sources.p.kind = \"process\"\nsources.p-events.kind = \"network\"",
+        &[
+            "built-in default: sources.p.events = true: its source of events is called p-events, and so is another source; rename one, or set it to false",
+        ],
+    );
+    let without =
+        "sources.p = { kind = \"process\", events = false }\nsources.p-events.kind = \"network\"";
+    assert!(load_text(without).is_ok());
+    check(
+        "[sources.f]\nkind = \"filesystem\"\ninclude = [\"/a/[\"]",
+        &[
+            "embedded default:3:12: sources.f.include = \"/a/[\": `/a/[` is no pattern for paths: unclosed character class; missing ']'; expected a list of at most 256 texts, each a pattern for paths such as `/home/*/.cache`",
+            "embedded default:1:10: sources.f.folders: missing; expected a list of at most 64 texts, each a path, for example folders = [\"/etc\", \"/usr/bin\"]",
         ],
     );
     check(

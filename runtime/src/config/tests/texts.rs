@@ -17,10 +17,18 @@ fn the_commented_config_without_its_hashes_says_the_defaults() {
             _ => format!("{line}\n"),
         })
         .collect();
-    // A process source has no path and no pace, and answers nothing; a terminal has no files: those lines are for the
-    // other kinds.
+    // A process source has no path and no pace, watches no files and answers nothing; a terminal has no files: those
+    // lines are for the other kinds.
     let answers = ["roots = ", "file_bytes_max = ", "timeout = "];
-    let skip = [&answers[..], &["path = ", "pace = ", "rotate_"]].concat();
+    let files = [
+        "folders = ",
+        "include = ",
+        "exclude = ",
+        "merge_window = ",
+        "access = ",
+        "method = ",
+    ];
+    let skip = [&answers[..], &files, &["path = ", "pace = ", "rotate_"]].concat();
     let text: String = text
         .lines()
         .filter(|line| !skip.iter().any(|skip| line.starts_with(skip)))

@@ -299,20 +299,36 @@ pub enum SourceSettings {
         interval: Option<Duration>,
         /// The share of a core that it may cost.
         cost_share: f64,
+        /// Whether what happens to processes is told as it happens, by a source beside it.
+        events: bool,
         /// Whether rows have digests of executables.
         hashes: bool,
     },
+    /// The sockets of this machine.
+    Network {
+        /// How often it looks; none: only while somebody asks.
+        #[serde(with = "duration_as_text::or_off")]
+        interval: Option<Duration>,
+        /// The share of a core that it may cost.
+        cost_share: f64,
+    },
+    /// What happens to files.
+    Filesystem(FilesystemSettings),
     /// The load of this machine.
     Performance {
-        /// How often it looks.
-        #[serde(with = "duration_as_text")]
-        interval: Duration,
+        /// How often it looks; none: only while somebody asks.
+        #[serde(with = "duration_as_text::or_off")]
+        interval: Option<Duration>,
+        /// The share of a core that it may cost.
+        cost_share: f64,
     },
     /// What this machine consists of.
     Inventory {
-        /// How often it looks.
-        #[serde(with = "duration_as_text")]
-        interval: Duration,
+        /// How often it looks; none: only while somebody asks.
+        #[serde(with = "duration_as_text::or_off")]
+        interval: Option<Duration>,
+        /// The share of a core that it may cost.
+        cost_share: f64,
     },
     /// A recording.
     Replay {
@@ -337,6 +353,35 @@ pub enum SourceSettings {
         #[serde(with = "duration_as_text")]
         timeout: Duration,
     },
+}
+
+/// `[sources.<name>]` of kind `filesystem`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FilesystemSettings {
+    /// The folders that are watched.
+    pub folders: Vec<PathBuf>,
+    /// Patterns of what is told; empty: everything.
+    pub include: Vec<String>,
+    /// Patterns of what isn't.
+    pub exclude: Vec<String>,
+    /// Within it the same is told once.
+    #[serde(with = "duration_as_text")]
+    pub merge_window: Duration,
+    /// Whether reads are told, too.
+    pub access: bool,
+    /// How the kernel is asked.
+    pub method: FilesystemMethod,
+}
+
+/// How the kernel is asked what happens to files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FilesystemMethod {
+    /// By fanotify, and what it can't watch by inotify.
+    Best,
+    /// By inotify alone.
+    Inotify,
 }
 
 /// How fast a recording plays.

@@ -11,6 +11,7 @@ const CONFIG: &str = r#"
 [sources.process]
 kind = "process"
 interval = "50ms"
+events = false
 [supervision]
 restart_pause_min = "1ms"
 restart_pause_max = "1ms"

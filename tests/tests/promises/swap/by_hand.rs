@@ -12,6 +12,7 @@ fn config(more: &str) -> String {
 [sources.process]
 kind = "process"
 interval = "50ms"
+events = false
 [slots.by-hand]
 grants = ["log", "state"]
 module = "{FILTER}"
@@ -178,6 +179,7 @@ fn several_guests_change_together_or_not_at_all_and_memory_is_forgotten_only_whe
 [sources.process]
 kind = "process"
 interval = "50ms"
+events = false
 # Counting costs more than a bare answer, and is not what goes back here.
 [swap]
 fuel_factor_max = 1_000_000

@@ -24,6 +24,7 @@ fn config(number: u64) -> String {
 [sources.process]
 kind = "process"
 interval = "10ms"
+events = false
 [collector]
 batch_timeout = "5ms"
 [swap]
