@@ -57,6 +57,6 @@ event_kind! {
         /// `parked`; null when unknown.
         state: Option<String>,
         /// Whether the name, the executable or an argument wasn't UTF-8: what wasn't stands as U+FFFD.
-        lossy_text: bool,
+        lossy_text: Option<bool>,
     }
 }

@@ -74,7 +74,7 @@ pub(super) fn fill(
     row.exit_code = None;
     row.lifetime_ns = None;
     set(&mut row.state, known.state);
-    row.lossy_text = details.is_lossy();
+    row.lossy_text = Some(details.is_lossy());
 }
 
 fn set(field: &mut Option<String>, text: Option<&str>) {

@@ -169,10 +169,10 @@ fn kind_of<'a>(layered: &'a Layered, entry: &[String]) -> Option<&'a str> {
 }
 
 /// A default of the key table as a value.
-fn default_of(key: &Key, toml: &str) -> Result<Value, ConfigError> {
+fn default_of(key: &Key, toml: &str) -> Result<Value, Box<ConfigError>> {
     check(key, &parse_free(toml), None).map_err(|problem| {
         let text = format!("the default of {} is {toml}: {}", key.path, problem.what);
-        ConfigError::Internal(text)
+        Box::new(ConfigError::Internal(text))
     })
 }
 
@@ -186,7 +186,7 @@ fn complete_key(layered: &mut Layered, key: &Key, path: KeyPath, host: &Host) {
     let (value, origin) = match key.fallback {
         Fallback::Value(toml) => match default_of(key, toml) {
             Ok(value) => (value, Origin::built_in()),
-            Err(error) => return layered.errors.push(error),
+            Err(error) => return layered.errors.push(*error),
         },
         Fallback::OfKind(values) => {
             let entry = path.split_last().map(|(_, entry)| entry);
@@ -196,7 +196,7 @@ fn complete_key(layered: &mut Layered, key: &Key, path: KeyPath, host: &Host) {
             };
             match default_of(key, toml) {
                 Ok(value) => (value, Origin::built_in()),
-                Err(error) => return layered.errors.push(error),
+                Err(error) => return layered.errors.push(*error),
             }
         }
         Fallback::SameAs(other) => {

@@ -69,11 +69,11 @@ fn tap(home: &Home) -> Verb {
     let tap = Verb::start(home.command(&["tap", "events.>", "--json"]));
     wait_until("the tap is subscribed", || {
         let status = status(home, &[]);
-        let all = status["bus"]["subscribers"]
+        let mut all = status["bus"]["subscribers"]
             .as_array()
             .into_iter()
             .flatten();
-        all.into_iter().any(|one| {
+        all.any(|one| {
             one["name"]
                 .as_str()
                 .is_some_and(|name| name.contains("tap"))

@@ -214,7 +214,7 @@ fn an_event_knows_the_arguments_that_it_brings_and_the_parents_until_then() {
     assert_eq!(lines(&rows), ["9 started", "9 exited"]);
     for row in &rows {
         assert_eq!(row.command_line, ["x", "\u{fffd}"]);
-        assert!(row.lossy_text);
+        assert_eq!(row.lossy_text, Some(true));
         assert_eq!(row.executable.as_deref(), Some("/nowhere/x"));
         assert_eq!(row.parent_name.as_deref(), Some("p1"));
     }
