@@ -56,6 +56,7 @@ mod tests {
 
     use super::super::from_config;
     use crate::config::{LoadRequest, SourceSettings, load};
+    use crate::sandbox::{BUILTIN_RULES, DEFAULT_CONFIG};
 
     fn sources(text: &'static str) -> BTreeMap<String, SourceSettings> {
         let request = LoadRequest {
@@ -81,6 +82,27 @@ mod tests {
              sources.h.kind = \"binary-hash\"",
             &["f", "n"],
         );
+    }
+
+    #[test]
+    fn the_embedded_default_has_a_source_of_every_sort() {
+        let request = LoadRequest {
+            embedded_default: DEFAULT_CONFIG,
+            embedded_rules: BUILTIN_RULES,
+            ..LoadRequest::default()
+        };
+        let config = load(&request).expect("the default").config;
+        let opened = from_config(&config.sources).expect("sources");
+        let names: Vec<&str> = opened.iter().map(|one| one.name()).collect();
+        let expected = [
+            "filesystem",
+            "inventory",
+            "network",
+            "performance",
+            "process",
+            "process-events",
+        ];
+        assert_eq!(names, expected);
     }
 
     #[test]
