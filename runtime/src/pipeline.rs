@@ -108,7 +108,7 @@ impl Pipeline {
     ) -> Result<Self, StartError> {
         // The socket first: a second daemon is refused before it has done any work.
         let choice = broker::choice(&config.bus, &config.collector.component_name)?;
-        let Opened { bus, broker } = weir_bus::open(choice)?;
+        let Opened { bus, broker } = weir_bus::open_within(choice, broker::bounds(&config.bus))?;
         let keeper = Keeper::open(&config.sandbox.state_folder);
         let beginnings = guests.begin(config, keeper.as_deref())?;
         let signers = beginnings.iter();

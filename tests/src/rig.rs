@@ -164,6 +164,8 @@ impl Setup {
                 state.display().to_string(),
             ),
         ];
+        // All that happens is kept until the test looks at it.
+        flags.push(("bus.bytes_max".to_owned(), CAPTURED_BYTES_MAX.to_string()));
         // What a rig tests happens in one process, unless its config says otherwise.
         if !self.config.contains("bus.kind") {
             flags.push(("bus.kind".to_owned(), "local".to_owned()));

@@ -5,7 +5,7 @@ mod control;
 mod ingress;
 
 use weir_bus::BusChoice;
-use weir_bus::pubsub::{QueueLimits, RingLimits};
+use weir_bus::pubsub::{LocalBusOptions, QueueLimits, RingLimits};
 use weir_bus::socket::{Access, AccessError, BrokerOptions, ClientOptions, Rule, Who};
 
 pub(crate) use control::{Asked, Capabilities, Control, ControlDesk};
@@ -36,6 +36,14 @@ pub(crate) fn choice(settings: &BusSettings, component: &str) -> Result<BusChoic
             BusChoice::Client(Box::new(ClientOptions::new(&settings.socket, component)))
         }
     })
+}
+
+/// How the config bounds a bus in this process.
+pub(crate) fn bounds(settings: &BusSettings) -> LocalBusOptions {
+    LocalBusOptions {
+        bytes_max: settings.bytes_max as u64,
+        ..LocalBusOptions::default()
+    }
 }
 
 /// How the config says that a broker serves.

@@ -13,7 +13,7 @@ use weir_bus::pubsub::{EventBus as _, LocalBus};
 use weir_bus::socket::{BoundBroker, BrokerView, Direct, Peer, Refusal, Responder};
 
 use super::{Failure, Global, logs};
-use crate::broker::{Capabilities, broker_options};
+use crate::broker::{Capabilities, bounds, broker_options};
 
 #[derive(Args)]
 pub(super) struct BusArguments {
@@ -61,7 +61,7 @@ pub(super) fn bus(global: &Global, arguments: &BusArguments) -> Result<ExitCode,
     let options = broker_options(&settings.bus, &settings.collector.component_name)
         .map_err(|error| Failure::Usage(error.to_string()))?;
     let bound = BoundBroker::bind(options).map_err(anyhow::Error::from)?;
-    let bus = Arc::new(LocalBus::new());
+    let bus = Arc::new(LocalBus::with_options(bounds(&settings.bus)));
     let responder = Arc::new(Desk {
         view: bound.view(),
         bus: Arc::clone(&bus),

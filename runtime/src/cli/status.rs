@@ -64,7 +64,8 @@ fn on_this_host(reply: &Value) -> Vec<String> {
 
 /// An overview as plain text: what is wrong first, then what is to be known of the host, a line each.
 pub(super) fn text(overview: &Overview, on_this_host: &[String]) -> String {
-    let mut text = format!("{}\n", head(overview));
+    let published = overview.published.to_string();
+    let mut text = format!("{}\n", head(overview, &published));
     for problem in &overview.problems {
         // Writing to a String can't fail.
         let _ = writeln!(text, "! {}", table::line(problem));
@@ -76,8 +77,8 @@ pub(super) fn text(overview: &Overview, on_this_host: &[String]) -> String {
     text
 }
 
-/// The first line: who answers, since when, and what goes over its bus.
-pub(super) fn head(overview: &Overview) -> String {
+/// The first line: who answers, since when, and what goes over its bus; `published`: how many rows that were.
+pub(super) fn head(overview: &Overview, published: &str) -> String {
     let rate = overview.published_a_second;
     let rate = rate.map(|rate| format!(", {} rows/s", table::count(rate)));
     format!(
@@ -86,7 +87,7 @@ pub(super) fn head(overview: &Overview) -> String {
         table::cell(&overview.version),
         overview.pid,
         table::seconds(overview.seconds),
-        table::count(overview.published_rows()),
+        published,
         rate.unwrap_or_default()
     )
 }

@@ -278,7 +278,13 @@ fn what_handles_a_guests_values_never_panics_on_them() {
 
 #[test]
 fn the_daemon_opens_no_port() {
-    let files: Vec<_> = WITHOUT_JUDGEMENT.into_iter().flat_map(sources).collect();
+    // Tests of the source of sockets have some of their own.
+    let of_daemon = |(path, _): &(String, String)| !path.contains("/tests/");
+    let files: Vec<_> = WITHOUT_JUDGEMENT
+        .into_iter()
+        .flat_map(sources)
+        .filter(of_daemon)
+        .collect();
     let ports = ["TcpListener", "UdpSocket", "TcpStream"];
     no_line("a port", &files, |_, line| {
         ports.iter().any(|port| code(line).contains(port))

@@ -114,7 +114,8 @@ impl Screen {
             Constraint::Length(1),
         ]);
         let [top, wrong, _, body, foot] = areas.areas(frame.area());
-        let mut head = head(&self.overview);
+        let published = table::count(self.overview.published_rows());
+        let mut head = head(&self.overview, &published);
         table::cut(&mut head, width);
         frame.render_widget(Paragraph::new(Line::styled(head, BOLD)), top);
         frame.render_widget(Paragraph::new(problems), wrong);

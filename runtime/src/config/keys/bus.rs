@@ -66,6 +66,15 @@ pub(super) const BUS: &[Key] = &[
         "Bytes that the batches which wait for a subscriber may keep alive.",
     ),
     Key::new(
+        "bus.bytes_max",
+        Takes::Size {
+            min: MIB,
+            max: 4_096 * MIB,
+        },
+        Fallback::Value("\"128MiB\""),
+        "Bytes that the batches which wait for all subscribers and slots together may keep alive, one that waits for several counted once; over that the fullest queue drops.",
+    ),
+    Key::new(
         "bus.ring_bytes_max",
         Takes::Size {
             min: 0,

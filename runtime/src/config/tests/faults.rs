@@ -53,7 +53,7 @@ fn a_table_where_a_value_belongs_and_the_reverse_are_told() {
     check(
         "bus = 3",
         &[
-            "embedded default:1:7: bus = 3: not a table; expected a table with kind, socket, group, connections_max, heartbeat, queue_batches_max, queue_bytes_max, ring_bytes_max, ring_age_max, access",
+            "embedded default:1:7: bus = 3: not a table; expected a table with kind, socket, group, connections_max, heartbeat, queue_batches_max, queue_bytes_max, bytes_max, ring_bytes_max, ring_age_max, access",
         ],
     );
     check(
@@ -416,7 +416,7 @@ fn an_array_of_tables_is_told_what_is_wrong_with_its_names() {
     check(
         "[[bus]]\nkind = \"none\"\n",
         &[
-            "embedded default:1:1: bus = [{…}]: not a table; expected a table with kind, socket, group, connections_max, heartbeat, queue_batches_max, queue_bytes_max, ring_bytes_max, ring_age_max, access",
+            "embedded default:1:1: bus = [{…}]: not a table; expected a table with kind, socket, group, connections_max, heartbeat, queue_batches_max, queue_bytes_max, bytes_max, ring_bytes_max, ring_age_max, access",
         ],
     );
 }

@@ -128,6 +128,8 @@ pub struct BusSettings {
     pub queue_batches_max: usize,
     /// Bytes that these may keep alive.
     pub queue_bytes_max: usize,
+    /// Bytes that those of all queues together may keep alive, each batch counted once.
+    pub bytes_max: usize,
     /// What the last batches may keep alive, for clients that lose their connection; 0: none are kept.
     pub ring_bytes_max: usize,
     /// For how long they are kept.

@@ -110,7 +110,9 @@ fn a_client_that_was_stopped_for_longer_than_the_broker_waits_goes_on_where_it_w
     publish(&home, 2..=20);
     publish(&home, 21..=41);
     let waiting = subscribers(&home);
-    assert_eq!(waiting[0]["counts"]["queued"]["rows"], 40, "{waiting:#?}");
+    // The first may not have been confirmed before it was stopped; it isn't sent again all the same.
+    let rows = waiting[0]["counts"]["queued"]["rows"].as_u64();
+    assert!(matches!(rows, Some(40 | 41)), "{waiting:#?}");
     tap.signal(Signal::CONT);
     for pid in 2..=41 {
         assert_eq!(tap.json()["pid"], pid);
