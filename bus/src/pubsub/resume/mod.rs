@@ -341,6 +341,14 @@ impl Resumable {
         }
         self.track.ring.one_goes();
         let (queued, shared) = self.track.queue.hold_all(log.sent_count());
+        if self.track.rows.is_none() {
+            // What a filter cut isn't what others have missed at that position.
+            let waiting = queued.iter().filter_map(|delivery| match delivery {
+                Delivery::Batch { position, item } => Some((*position, item.clone())),
+                Delivery::Gap(_) => None,
+            });
+            self.track.ring.adopt(waiting, Instant::now());
+        }
         for delivery in &queued {
             log.push(match delivery {
                 Delivery::Batch { position, item } => Entry::batch(*position, item.rows()),
