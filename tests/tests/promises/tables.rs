@@ -159,6 +159,14 @@ fn one_source_serves_all_who_ask_at_the_shortest_interval_and_tells_all_when_it_
     wait_for("the source has no tables", || {
         subscribe(asking("first", SECOND)).is_ok()
     });
+    // What was asked for so far is looked at before the clock goes on.
+    let early = subscribe(asking("early", SECOND)).expect("a subscription");
+    for _ in 0..3 {
+        let before = looked();
+        clock.advance(SECOND);
+        while !matches!(next(&early), Got::Table(look) if look > before) {}
+    }
+    drop(early);
     clock.advance(100 * SECOND);
     let before = looked();
     clock.advance(100 * SECOND);
