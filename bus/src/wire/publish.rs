@@ -1,80 +1,26 @@
 //! A batch as a publish frame, and back.
 
+mod head;
+mod table;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use serde::{Deserialize, Serialize};
 
 use super::columns::{self, ColumnError, STAMPED_FIELD};
 use super::frame::{FRAME_BYTES_MAX, Frame, FrameError, FrameType, Layout, header_bytes, put_head};
 use super::lengths::{self, Shape, Wrong};
 use crate::batch::{Batch, BatchError, BatchHeader, Snapshot};
-use crate::event::{FieldSpec, Kind, Timestamp};
+use crate::event::{Kind, Timestamp};
 use crate::topic::{Topic, TopicError};
+use head::Fixed;
+use table::BUFFERS_MAX;
+
+pub use table::CheckedTable;
 
 /// The bytes of a publish frame at most: it has to fit into a deliver frame.
 pub const PUBLISH_BYTES_MAX: usize = FRAME_BYTES_MAX - 4096;
-
-/// The fields before the table of lengths.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Fixed<'a> {
-    kind: u8,
-    topic: &'a str,
-    snapshot: Option<Snapshot>,
-    first_sequence: u64,
-    opened: i64,
-    closed: i64,
-    rows: u32,
-}
-
-impl<'a> Fixed<'a> {
-    /// What postcard would read, of what most frames have: no snapshot, numbers of up to 63 bits. None of
-    /// anything else, whether right or wrong.
-    ///
-    /// By hand: with the table's check this was half of what a frame of one row cost the broker to read.
-    fn read(header: &'a [u8]) -> Option<(Self, &'a [u8])> {
-        let (&kind, rest) = header.split_first()?;
-        let (length, rest) = varint(rest)?;
-        let (topic, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
-        let (&snapshot, rest) = rest.split_first()?;
-        if snapshot != 0 {
-            return None;
-        }
-        let (first_sequence, rest) = varint(rest)?;
-        let (opened, rest) = varint(rest)?;
-        let (closed, rest) = varint(rest)?;
-        let (rows, rest) = varint(rest)?;
-        let fixed = Self {
-            kind,
-            topic: str::from_utf8(topic).ok()?,
-            snapshot: None,
-            first_sequence,
-            opened: signed(opened),
-            closed: signed(closed),
-            rows: u32::try_from(rows).ok()?,
-        };
-        Some((fixed, rest))
-    }
-}
-
-/// A number of up to 63 bits, seven of them a byte, the lowest first.
-#[inline]
-fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let mut value = 0;
-    for (place, &byte) in bytes.iter().enumerate().take(9) {
-        value |= u64::from(byte & 0x7F) << (7 * place);
-        if byte < 0x80 {
-            return Some((value, bytes.get(place + 1..)?));
-        }
-    }
-    None
-}
-
-/// The zigzag of signed numbers.
-const fn signed(value: u64) -> i64 {
-    (value >> 1).cast_signed() ^ -((value & 1).cast_signed())
-}
 
 /// A frame that is no batch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -231,43 +177,6 @@ pub fn encode(batch: &Batch, stamp: Stamp<'_>) -> Result<Bytes, EncodeError> {
     Ok(out.freeze())
 }
 
-/// The table of lengths that was checked last, of one connection: frames that follow each other are alike,
-/// and comparing a table takes a fifth of the time that checking it does.
-#[derive(Debug, Default)]
-pub struct CheckedTable {
-    kind: Option<Kind>,
-    rows: usize,
-    payload_bytes: usize,
-    alignment: usize,
-    lengths: Vec<u8>,
-    says_source: bool,
-}
-
-impl CheckedTable {
-    #[inline]
-    fn is_of(&self, frame: &PublishFrame<'_>, payload_bytes: usize, alignment: usize) -> bool {
-        self.kind == Some(frame.kind)
-            && self.rows == frame.rows
-            && self.payload_bytes == payload_bytes
-            && self.alignment == alignment
-            && self.lengths == frame.lengths
-    }
-
-    fn remember(
-        &mut self,
-        frame: &PublishFrame<'_>,
-        payload_bytes: usize,
-        alignment: usize,
-        says_source: bool,
-    ) {
-        self.kind = Some(frame.kind);
-        (self.rows, self.payload_bytes) = (frame.rows, payload_bytes);
-        (self.alignment, self.says_source) = (alignment, says_source);
-        self.lengths.clear();
-        self.lengths.extend_from_slice(frame.lengths);
-    }
-}
-
 /// The head of a publish frame, read and checked, its columns' lengths too.
 #[derive(Debug, Clone)]
 pub struct PublishFrame<'a> {
@@ -356,63 +265,6 @@ impl<'a> PublishFrame<'a> {
         })
     }
 
-    fn check(&self, payload_bytes: usize, alignment: usize) -> Result<bool, PublishError> {
-        let mut says_source = false;
-        let mut expected = 0_usize;
-        self.each_column::<PublishError>(|field, lengths| {
-            let shape = lengths::shape(field, self.rows, lengths, field.name == STAMPED_FIELD);
-            shape.map_err(|wrong| PublishError::Column {
-                field: field.name,
-                wrong,
-            })?;
-            if field.name == STAMPED_FIELD {
-                says_source = lengths.iter().any(|&length| length > 0);
-            }
-            for length in lengths {
-                expected = expected.saturating_add(length.next_multiple_of(alignment));
-            }
-            Ok(())
-        })?;
-        if expected == payload_bytes {
-            Ok(says_source)
-        } else {
-            Err(PublishError::Payload {
-                expected,
-                found: payload_bytes,
-            })
-        }
-    }
-
-    /// Walks the columns with the lengths of their buffers.
-    #[inline]
-    fn each_column<E: From<PublishError>>(
-        &self,
-        mut take: impl FnMut(&'static FieldSpec, &[usize]) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let mut table = self.lengths;
-        let count = number(&mut table).ok_or_else(cut_short)?;
-        let expected = lengths::buffers_of(self.kind);
-        if usize::try_from(count) != Ok(expected) {
-            return Err(PublishError::Buffers {
-                kind: self.kind,
-                expected,
-                found: count,
-            }
-            .into());
-        }
-        for field in self.kind.fields() {
-            let mut lengths = [0_usize; BUFFERS_MAX];
-            let buffers = lengths::buffers(field.field_type);
-            let lengths = lengths.get_mut(..buffers).unwrap_or_default();
-            for length in &mut *lengths {
-                let value = number(&mut table).ok_or_else(cut_short)?;
-                *length = usize::try_from(value).unwrap_or(usize::MAX);
-            }
-            take(field, lengths)?;
-        }
-        Ok(())
-    }
-
     /// The batch of a frame's columns, whose rows are said to come from `source`.
     ///
     /// # Errors
@@ -480,9 +332,6 @@ impl<'a> PublishFrame<'a> {
     }
 }
 
-/// The most buffers that a column has.
-const BUFFERS_MAX: usize = 4;
-
 /// Columns whose values aren't what they should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
@@ -502,61 +351,4 @@ fn no_header(error: &postcard::Error) -> PublishError {
         name: FrameType::Publish.as_str(),
         problem: error.to_string(),
     })
-}
-
-#[cold]
-fn cut_short() -> PublishError {
-    no_header(&postcard::Error::DeserializeUnexpectedEnd)
-}
-
-/// A varint of at most 32 bits, which is taken from the front. By hand: this is most of what the check of a
-/// small frame costs, and buffers of small frames are short.
-#[inline]
-fn number(bytes: &mut &[u8]) -> Option<u32> {
-    let (&first, rest) = bytes.split_first()?;
-    if first < 0x80 {
-        *bytes = rest;
-        return Some(u32::from(first));
-    }
-    let (value, rest) = postcard::take_from_bytes(bytes).ok()?;
-    *bytes = rest;
-    Some(value)
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn a_head_that_is_read_by_hand_is_what_postcard_reads(
-            kind in any::<u8>(),
-            topic in "[a-zü.]{0,40}",
-            first_sequence in any::<u64>(),
-            opened in any::<i64>(),
-            closed in any::<i64>(),
-            rows in any::<u32>(),
-            last in any::<Option<bool>>(),
-            cut in 0_usize..80,
-            flip in any::<(u8, u8)>(),
-        ) {
-            let snapshot = last.map(|last| Snapshot { id: 7, last });
-            let topic = topic.as_str();
-            let fixed = Fixed { kind, topic, snapshot, first_sequence, opened, closed, rows };
-            let whole = postcard::to_allocvec(&(fixed, [1_u8, 2])).unwrap();
-            let mut broken = whole.clone();
-            broken.truncate(whole.len().saturating_sub(cut));
-            if let Some(byte) = broken.get_mut(usize::from(flip.0)) {
-                *byte ^= flip.1;
-            }
-            for bytes in [whole, broken] {
-                let expected = postcard::take_from_bytes::<Fixed<'_>>(&bytes).ok();
-                if let Some(found) = Fixed::read(&bytes) {
-                    prop_assert_eq!(Some(found), expected);
-                }
-            }
-        }
-    }
 }

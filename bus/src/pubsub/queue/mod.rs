@@ -13,8 +13,10 @@ mod breaker;
 mod budget;
 mod dropping;
 mod evicted;
+mod gap;
 mod incarnation;
 mod member;
+mod policy;
 mod receive;
 mod send;
 mod state;
@@ -23,7 +25,6 @@ mod weight;
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use serde::Serialize;
 
@@ -39,7 +40,9 @@ pub use breaker::{CUT_OFF_PAUSE_MAX, Standing};
 pub use budget::BUS_BYTES_MAX;
 pub(crate) use budget::{Budget, Charge, StandsBack};
 pub(crate) use evicted::Evicted;
+pub use gap::Gap;
 pub use incarnation::{Incarnation, Incarnations};
+pub use policy::QueuePolicy;
 pub(crate) use send::{Offer, Offered};
 pub(crate) use state::Emptied;
 
@@ -81,62 +84,6 @@ impl Weigh for Arc<Batch> {
     }
 }
 
-/// What a queue does when it is full.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum QueuePolicy {
-    /// The oldest items make room for the new one. Once as much as the queue may hold has made room with nothing
-    /// received in between, it keeps a sixteenth of its bytes, until something is received: what nobody reads costs
-    /// those who read their caches.
-    #[default]
-    DropOldest,
-    /// The new item is dropped.
-    DropNewest,
-    /// Whoever pushes waits for room, and the item is dropped when the deadline has passed.
-    ///
-    /// The deadline runs from the push, or from when the queue became full if nothing was received
-    /// since: a receiver that has stopped costs one deadline in all, not one for each item.
-    Block {
-        /// How long to wait at most.
-        deadline: Duration,
-    },
-    /// A circuit breaker. A push that finds the queue full is dropped\[queue-full\]; after `times` of them, with nothing
-    /// received in between, the subscriber is cut off: what is queued stays for it to receive, what comes is
-    /// dropped\[cut-off\].
-    ///
-    /// After the pause it is let in half-open: the next item is a trial. If the queue is found full before the trial is
-    /// received — it is, if nothing was received in the pause — the subscriber is cut off anew, for twice as long, up to
-    /// [`CUT_OFF_PAUSE_MAX`]; when the trial is received the subscriber is let in, and the next pause is the first again.
-    Disconnect {
-        /// Pushes that find the queue full, in a row; 0 counts as 1.
-        times: u32,
-        /// How long it is cut off at first.
-        pause: Duration,
-    },
-    /// Only what is newest of its key, for who wants the state and not the stream: what is overtaken before it was
-    /// received is dropped\[superseded\], with its gap where it stood, and the new item stands at the end.
-    ///
-    /// The key of a batch is its topic and who published it. A batch of a snapshot belongs to its snapshot: a newer snapshot of
-    /// the same publisher overtakes all batches of an older one that still wait, on whatever topics, never one of its own; and
-    /// a batch outside of snapshots and one of a snapshot don't overtake each other. There are no keys by column: rows
-    /// of one batch aren't taken apart, and a filter already narrows which rows it has. Where all keys together don't fit
-    /// the queue, the oldest make room, as [`QueuePolicy::DropOldest`] does.
-    Latest,
-}
-
-impl QueuePolicy {
-    /// Its name, as configs and command lines write it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::DropOldest => "drop-oldest",
-            Self::DropNewest => "drop-newest",
-            Self::Block { .. } => "block",
-            Self::Disconnect { .. } => "disconnect",
-            Self::Latest => "latest",
-        }
-    }
-}
-
 /// How much a queue may hold. Both bounds hold at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct QueueLimits {
@@ -152,71 +99,6 @@ impl Default for QueueLimits {
         Self {
             items_max: QUEUE_BATCHES_MAX,
             bytes_max: QUEUE_BYTES_MAX,
-        }
-    }
-}
-
-/// What stands in a stream where rows were dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Gap {
-    /// How many rows are missing; `None` where nobody can know.
-    pub missed: Option<u64>,
-    /// Why.
-    pub reason: DropReason,
-    /// The lowest position that is missing.
-    pub from: u64,
-    /// The highest position that is missing.
-    pub to: u64,
-    /// Where the stream goes on in another life of the bus: then `from` is a position of the old one,
-    /// `to` of the new one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub incarnations: Option<Incarnations>,
-}
-
-impl Gap {
-    /// One batch that is missing.
-    pub(crate) const fn of(position: u64, rows: u64, reason: DropReason) -> Self {
-        Self {
-            missed: Some(rows),
-            reason,
-            from: position,
-            to: position,
-            incarnations: None,
-        }
-    }
-
-    /// So much that nobody can know.
-    pub(crate) const fn unknown(reason: DropReason, from: u64, to: u64) -> Self {
-        Self {
-            missed: None,
-            reason,
-            from,
-            to,
-            incarnations: None,
-        }
-    }
-
-    /// Takes in a gap that stands beside it.
-    pub(crate) fn merge(&mut self, other: &Self) {
-        self.missed = self
-            .missed
-            .zip(other.missed)
-            .map(|(mine, theirs)| mine.saturating_add(theirs));
-        match (&mut self.incarnations, other.incarnations) {
-            (None, None) => {
-                self.from = self.from.min(other.from);
-                self.to = self.to.max(other.to);
-            }
-            // Positions of two lives have no order: the later gap says where the stream goes on.
-            (Some(mine), Some(theirs)) => {
-                mine.new = theirs.new;
-                self.to = other.to;
-            }
-            (mine @ None, Some(theirs)) => {
-                *mine = Some(theirs);
-                self.to = other.to;
-            }
-            (Some(_), None) => self.to = self.to.max(other.to),
         }
     }
 }

@@ -39,6 +39,8 @@ pub(super) struct Track {
     ring: Arc<Ring>,
     /// Written under the bus's table lock, under which everything is offered.
     away: AtomicBool,
+    /// It is back, and what it missed still lies in the ring. Written under the log's lock.
+    behind: AtomicBool,
     log: Mutex<Log>,
 }
 
@@ -53,6 +55,7 @@ impl Track {
             rows,
             ring,
             away: AtomicBool::new(false),
+            behind: AtomicBool::new(false),
             log: Mutex::default(),
         }
     }
@@ -192,7 +195,19 @@ impl Track {
             let delivery = self.missed(log, next, parcel);
             out.push(delivery);
         }
+        if log.is_drained() {
+            self.set_behind(false);
+        }
         true
+    }
+
+    /// Says whether the ring has to keep what this has still to get, beyond the newest.
+    fn set_behind(&self, is_behind: bool) {
+        match (self.behind.swap(is_behind, Ordering::Relaxed), is_behind) {
+            (false, true) => self.ring.one_is_behind(),
+            (true, false) => self.ring.one_caught_up(),
+            _ => {}
+        }
     }
 
     fn missed(&self, log: &mut Log, next: Next, parcel: Option<Parcel>) -> Delivery<Parcel> {
@@ -340,6 +355,7 @@ impl Resumable {
             return;
         }
         self.track.ring.one_goes();
+        self.track.set_behind(false);
         let (queued, shared) = self.track.queue.hold_all(log.sent_count());
         if self.track.rows.is_none() {
             // What a filter cut isn't what others have missed at that position.
@@ -371,6 +387,8 @@ impl Resumable {
         let mut log = self.track.log();
         let read = log.resume(position, rows)?;
         self.track.queue.deliver_held(read, Count::ZERO);
+        // Before it counts as back: else the ring would let go of what is to be handed out now.
+        self.track.set_behind(!log.is_drained());
         if self.track.away.swap(false, Ordering::Relaxed) {
             self.track.ring.one_is_back();
         }
@@ -394,6 +412,7 @@ impl Drop for Resumable {
     fn drop(&mut self) {
         let reason = DropReason::Disconnected;
         let log = self.track.log();
+        self.track.set_behind(false);
         if self.track.is_away() {
             self.track.queue.drop_held(log.count(), reason);
             self.track.ring.one_is_back();

@@ -1,7 +1,7 @@
 //! The last batches of a bus, kept once for everybody who may have missed them.
 //!
 //! It knows no subscriber. The invariant: it keeps at most so many bytes, batches and seconds as its
-//! limits say, the newest of what it was given; little while nobody is away.
+//! limits say, the newest of what it was given; little while nobody is away or has still to get what it missed.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -131,6 +131,8 @@ impl Kept {
 pub(crate) struct Ring {
     kept: Mutex<Kept>,
     away: AtomicUsize,
+    /// Receivers that are back and haven't got all that they missed.
+    behind: AtomicUsize,
 }
 
 impl Ring {
@@ -142,6 +144,7 @@ impl Ring {
                 bytes: 0,
             }),
             away: AtomicUsize::new(0),
+            behind: AtomicUsize::new(0),
         }
     }
 
@@ -199,8 +202,9 @@ impl Ring {
         kept.evict(now, true, &mut evicted);
     }
 
+    /// Whether there is somebody whom the newest alone isn't enough for.
     fn is_anybody_away(&self) -> bool {
-        self.away.load(Ordering::Relaxed) > 0
+        self.away.load(Ordering::Relaxed) > 0 || self.behind.load(Ordering::Relaxed) > 0
     }
 
     /// Lets go of what is too old.
@@ -233,6 +237,14 @@ impl Ring {
 
     pub(super) fn one_is_back(&self) {
         self.away.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn one_is_behind(&self) {
+        self.behind.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn one_caught_up(&self) {
+        self.behind.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// What may be noted for one that is away: its share of what may be noted for all.

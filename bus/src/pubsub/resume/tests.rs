@@ -300,3 +300,41 @@ fn a_large_batch_that_was_read_in_part_goes_on_with_its_next_row() {
     );
     assert!(counts.balances());
 }
+
+#[test]
+fn what_waited_in_the_queue_of_who_goes_comes_when_it_is_back_without_a_gap() {
+    let bus = LocalBus::new();
+    bus.keep(RingLimits::default());
+    let mut reader = Reader::new(&bus, "all", 10_000);
+    let publisher = PublisherId::unique();
+    // While all are there the ring keeps less than this: the first lie in the queue alone.
+    let each = batch(0, 100, 0);
+    let count = 2 * RING_BYTES_MAX / 5 / (2 * each.bytes());
+    for _ in 0..count {
+        let receipt = bus.publish(publisher, batch(0, 100, 0)).unwrap();
+        reader.note(receipt.position, 0, 100, 0);
+    }
+    let kept = bus.statistics().ring.batches;
+    assert!(2 * kept < count, "{kept} of {count}");
+    reader.take(3);
+    reader.read(3);
+    reader.go();
+    assert_eq!(bus.statistics().ring.batches, count - 3);
+    // And what is published meanwhile comes behind it.
+    let receipt = bus.publish(publisher, batch(0, 1, 0)).unwrap();
+    reader.note(receipt.position, 0, 1, 0);
+    check_counts(&bus, std::slice::from_ref(&reader));
+    reader.come_back();
+    assert_eq!(bus.statistics().ring.away, 0);
+    // It is back, and has still to get it: what comes meanwhile pushes nothing out.
+    let receipt = bus.publish(publisher, batch(0, 1, 0)).unwrap();
+    reader.note(receipt.position, 0, 1, 0);
+    reader.read_all();
+    assert_eq!(reader.gaps, []);
+    assert_eq!(reader.read, reader.matched);
+    // Nobody needs it any more.
+    let receipt = bus.publish(publisher, batch(0, 1, 0)).unwrap();
+    reader.note(receipt.position, 0, 1, 0);
+    assert!(2 * bus.statistics().ring.batches < count);
+    check_counts(&bus, std::slice::from_ref(&reader));
+}
