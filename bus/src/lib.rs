@@ -28,6 +28,6 @@ pub use batch::{
 };
 pub use caps::SourceCaps;
 pub use count::{Count, DropReason, Drops};
-pub use event::{CollectionEvent, EventBuilder, EventRow, FieldType, Kind, Timestamp};
+pub use event::{CollectionEvent, EventBuilder, EventRow, FieldType, Kind, MeasuredRow, Timestamp};
 pub use open::{BusChoice, OpenError, Opened, open, open_within};
 pub use topic::{Topic, TopicPattern};

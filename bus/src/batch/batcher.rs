@@ -7,6 +7,9 @@
 //!
 //! Nothing here blocks: who wants to wait for room does it with [`Batcher::room`].
 
+mod again;
+mod losses;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -25,11 +28,6 @@ use crate::topic::{self, Topic};
 const OPEN_BATCHES_MAX: usize = 16;
 /// Rows that a new builder has room for before it grows; most batches of a realtime source are small.
 const BUILDER_ROWS_START: usize = 64;
-
-/// Losses that wait for somebody to ask for them; the last takes in what follows.
-const LOSSES_MAX: usize = 1_024;
-/// The last token of the topic of an empty batch that stands where rows were lost. Nobody gets it.
-const LOST_LEAF: &str = "lost";
 
 struct Open {
     leaf: String,
@@ -50,6 +48,8 @@ struct State {
     handed_out: u64,
     counts: SourceCounts,
     snapshot: Option<u64>,
+    /// Batches of the snapshot, where they are to be kept.
+    kept: Option<Vec<Batch>>,
     /// Kind and topic of the batch that closed last: what an empty last batch of a snapshot has.
     closed_last: Option<(Kind, Topic)>,
     next_sequence: u64,
@@ -117,9 +117,19 @@ impl Batcher {
             taken += 1;
         }
         let left = (rows.len() as u64).saturating_sub(taken);
+        self.appended(state, (left, DropReason::Backpressure), wake)
+    }
+
+    /// Counts rows that weren't taken, wakes who waits for a batch, and says what became of all of them.
+    fn appended(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        (left, reason): (u64, DropReason),
+        wake: bool,
+    ) -> Emit {
         if left > 0 {
             state.counts.produced += left;
-            state.counts.drop_rows(DropReason::Backpressure, left, 0);
+            state.counts.drop_rows(reason, left, 0);
         }
         let under_pressure = self.waiting(&state) >= self.pressure_rows;
         drop(state);
@@ -200,13 +210,19 @@ impl Batcher {
             return wake;
         }
         state.counts.in_batcher += 1;
-        let full = open.builder.rows() >= self.limits.batch_rows_max
-            || open.builder.bytes() >= self.limits.batch_bytes_max;
+        wake |= self.close_if_full(state, index);
+        wake
+    }
+
+    fn close_if_full(&self, state: &mut State, index: usize) -> bool {
+        let full = state.open.get(index).is_some_and(|open| {
+            open.builder.rows() >= self.limits.batch_rows_max
+                || open.builder.bytes() >= self.limits.batch_bytes_max
+        });
         if full {
             self.close_open(state, index);
-            wake = true;
         }
-        wake
+        full
     }
 
     /// The place of the batch that is open for the topic, opening one if need be.
@@ -253,6 +269,9 @@ impl Batcher {
         match Batch::new(header, open.builder.finish(&self.source)) {
             Ok(batch) => {
                 state.counts.in_channel += rows;
+                if let Some(kept) = &mut state.kept {
+                    kept.push(batch.clone());
+                }
                 state.closed.push_back(batch);
             }
             Err(error) => {
@@ -284,15 +303,18 @@ impl Batcher {
     }
 
     /// Ends the snapshot: closes what is open, and marks the last batch that still waits. A snapshot
-    /// whose last batch has already been taken ends with an empty one.
-    pub fn end_snapshot(&self) {
+    /// whose last batch has already been taken ends with an empty one. Hands out its batches that have rows, where
+    /// [`Batcher::keep_snapshot`] was asked to keep them.
+    pub fn end_snapshot(&self) -> Vec<Batch> {
         let mut state = self.state();
         self.close_all(&mut state);
         if let Some(id) = state.snapshot.take() {
             self.mark_last(&mut state, id);
         }
+        let kept = state.kept.take();
         drop(state);
         self.work.notify_one();
+        kept.unwrap_or_default()
     }
 
     fn mark_last(&self, state: &mut State, id: u64) {
@@ -396,77 +418,6 @@ impl Batcher {
             None,
             oldest.map_or(Next::Idle, |since| Next::At(since + age_max)),
         )
-    }
-
-    /// Says that the source lost rows of a kind before it could make them: `rows`, or none where nobody can know
-    /// how many. They count as produced and dropped where they are known.
-    ///
-    /// The loss has its place in the stream: [`Batcher::next`] hands out an empty batch there, and then
-    /// [`Batcher::take_losses`] the loss.
-    pub fn lost(&self, kind: Kind, rows: Option<u64>, reason: DropReason) {
-        let mut state = self.state();
-        if state.ended {
-            return;
-        }
-        match rows {
-            Some(rows) => {
-                state.counts.produced += rows;
-                state.counts.drop_rows(reason, rows, 0);
-            }
-            None => state.counts.lost_unknown += 1,
-        }
-        self.close_all(&mut state);
-        let before = state.handed_out + state.closed.len() as u64;
-        // One that stands at the same place takes it in: what nobody reads stays bounded.
-        let is_full = state.losses.len() >= LOSSES_MAX;
-        let last = state.losses.back_mut();
-        let same = last.filter(|(at, last)| {
-            is_full || (at + 1 == before && last.kind == kind && last.reason == reason)
-        });
-        if let Some((_, last)) = same {
-            last.rows = last
-                .rows
-                .zip(rows)
-                .map(|(one, other)| one.saturating_add(other));
-            return;
-        }
-        let Some(place) = self.place_of_loss(&state, kind) else {
-            return;
-        };
-        state.closed.push_back(place);
-        let source = Arc::clone(&self.source);
-        let loss = SourceLoss {
-            source,
-            kind,
-            rows,
-            reason,
-        };
-        state.losses.push_back((before, loss));
-        drop(state);
-        self.work.notify_one();
-    }
-
-    /// The losses that stand before the batch that [`Batcher::next`] handed out last, or at it.
-    pub fn take_losses(&self) -> Vec<SourceLoss> {
-        let mut state = self.state();
-        let handed_out = state.handed_out;
-        let due = state.losses.partition_point(|(at, _)| *at < handed_out);
-        state.losses.drain(..due).map(|(_, loss)| loss).collect()
-    }
-
-    /// An empty batch, for who waits for one.
-    fn place_of_loss(&self, state: &State, kind: Kind) -> Option<Batch> {
-        let now = Timestamp::now();
-        let header = BatchHeader {
-            kind,
-            topic: topic::of_event(kind, LOST_LEAF),
-            source: Arc::clone(&self.source),
-            first_sequence: state.next_sequence,
-            opened: now,
-            closed: now,
-            snapshot: state.snapshot.map(|id| Snapshot { id, last: false }),
-        };
-        Batch::new(header, EventBuilder::new(kind, 0).finish(&self.source)).ok()
     }
 
     /// Says what became of a batch that [`Batcher::next`] handed out.

@@ -196,6 +196,12 @@ impl Batch {
         }))
     }
 
+    /// Whether both are the same columns, under whatever headers.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0.shared, &other.0.shared)
+    }
+
     /// A batch of a few rows of one kind, made at once: for what isn't a stream.
     ///
     /// # Errors

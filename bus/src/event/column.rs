@@ -3,24 +3,25 @@
 //! It is not a general Arrow layer: only the types that events use are here.
 
 use arrow_array::builder::{
-    BooleanBuilder, Float64Builder, Int32Builder, ListBuilder, StringBuilder,
-    TimestampNanosecondBuilder, UInt16Builder, UInt32Builder, UInt64Builder,
+    BooleanBuilder, Float64Builder, Int32Builder, StringBuilder, TimestampNanosecondBuilder,
+    UInt16Builder, UInt32Builder, UInt64Builder,
 };
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     Float64Type, Int32Type, TimestampNanosecondType, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, ListArray, PrimitiveArray, StringArray, TimestampNanosecondArray,
+    Array, ArrayRef, BooleanArray, PrimitiveArray, StringArray, TimestampNanosecondArray,
 };
 use arrow_schema::{DataType, Field, TimeUnit};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The time zone of every timestamp column.
 const TIME_ZONE: &str = "UTC";
 /// What a list column's items are called; Arrow's own default.
-const LIST_ITEM: &str = "item";
+pub(super) const LIST_ITEM: &str = "item";
 
 /// A moment in nanoseconds since the Unix epoch.
 #[derive(
@@ -126,10 +127,19 @@ pub trait ColumnType: Sized {
     fn owned(item: Self::Item<'_>) -> Self;
     /// About how many bytes the value takes in its column.
     fn bytes(&self) -> usize;
+    /// Appends rows of an array, which must lie within it; false if the column can't grow that large.
+    fn append_rows(array: &Self::Array, rows: Range<usize>, builder: &mut Self::Builder) -> bool;
+    /// About how many bytes rows of an array take, which must lie within it.
+    fn bytes_of_rows(array: &Self::Array, rows: Range<usize>) -> usize;
+}
+
+/// As builders have it, which know of no zone.
+fn unzoned(array: TimestampNanosecondArray) -> TimestampNanosecondArray {
+    array.with_timezone_opt(None::<Arc<str>>)
 }
 
 macro_rules! primitive_column {
-    ($rust:ty, $field_type:ident, $builder:ty, $arrow:ty, $wrap:expr, $unwrap:expr, $finish:expr) => {
+    ($rust:ty, $field_type:ident, $builder:ty, $arrow:ty, $wrap:expr, $unwrap:expr, $finish:expr, $built:expr) => {
         impl ColumnType for $rust {
             const TYPE: FieldType = FieldType::$field_type;
             const NULLABLE: bool = false;
@@ -157,6 +167,17 @@ macro_rules! primitive_column {
             }
             fn bytes(&self) -> usize {
                 size_of::<$rust>()
+            }
+            fn append_rows(
+                array: &Self::Array,
+                rows: Range<usize>,
+                builder: &mut Self::Builder,
+            ) -> bool {
+                builder.append_array(&$built(array.slice(rows.start, rows.len())));
+                true
+            }
+            fn bytes_of_rows(_: &Self::Array, rows: Range<usize>) -> usize {
+                rows.len() * size_of::<$rust>()
             }
         }
 
@@ -188,6 +209,17 @@ macro_rules! primitive_column {
             fn bytes(&self) -> usize {
                 size_of::<$rust>()
             }
+            fn append_rows(
+                array: &Self::Array,
+                rows: Range<usize>,
+                builder: &mut Self::Builder,
+            ) -> bool {
+                builder.append_array(&$built(array.slice(rows.start, rows.len())));
+                true
+            }
+            fn bytes_of_rows(_: &Self::Array, rows: Range<usize>) -> usize {
+                rows.len() * size_of::<$rust>()
+            }
         }
     };
 }
@@ -206,11 +238,20 @@ fn zoned(builder: &mut TimestampNanosecondBuilder) -> ArrayRef {
     Arc::new(array.with_timezone(TIME_ZONE))
 }
 
-primitive_column!(u16, U16, UInt16Builder, UInt16Type, same, same, plain);
-primitive_column!(u32, U32, UInt32Builder, UInt32Type, same, same, plain);
-primitive_column!(u64, U64, UInt64Builder, UInt64Type, same, same, plain);
-primitive_column!(i32, I32, Int32Builder, Int32Type, same, same, plain);
-primitive_column!(f64, F64, Float64Builder, Float64Type, same, same, plain);
+primitive_column!(u16, U16, UInt16Builder, UInt16Type, same, same, plain, same);
+primitive_column!(u32, U32, UInt32Builder, UInt32Type, same, same, plain, same);
+primitive_column!(u64, U64, UInt64Builder, UInt64Type, same, same, plain, same);
+primitive_column!(i32, I32, Int32Builder, Int32Type, same, same, plain, same);
+primitive_column!(
+    f64,
+    F64,
+    Float64Builder,
+    Float64Type,
+    same,
+    same,
+    plain,
+    same
+);
 primitive_column!(
     Timestamp,
     TimestampNs,
@@ -218,12 +259,14 @@ primitive_column!(
     TimestampNanosecondType,
     Timestamp,
     |time: Timestamp| time.0,
-    zoned
+    zoned,
+    unzoned
 );
 
 macro_rules! plain_column {
     ($rust:ty, $field_type:ident, $nullable:literal, $builder:ty, $array:ty, $item:ty,
-     new: $new:expr, append: $append:expr, cast: $cast:expr, item: $get:expr, owned: $own:expr, bytes: $bytes:expr) => {
+     new: $new:expr, append: $append:expr, cast: $cast:expr, item: $get:expr, owned: $own:expr, bytes: $bytes:expr,
+     append_rows: $append_rows:expr, bytes_of_rows: $bytes_of_rows:expr) => {
         impl ColumnType for $rust {
             const TYPE: FieldType = FieldType::$field_type;
             const NULLABLE: bool = $nullable;
@@ -252,38 +295,73 @@ macro_rules! plain_column {
             fn bytes(&self) -> usize {
                 $bytes(self)
             }
+            fn append_rows(
+                array: &Self::Array,
+                rows: Range<usize>,
+                builder: &mut Self::Builder,
+            ) -> bool {
+                $append_rows(builder, &array.slice(rows.start, rows.len()))
+            }
+            fn bytes_of_rows(array: &Self::Array, rows: Range<usize>) -> usize {
+                $bytes_of_rows(array, rows)
+            }
         }
     };
 }
 
 /// An offset into a text column.
-const OFFSET_BYTES: usize = size_of::<i32>();
+pub(super) const OFFSET_BYTES: usize = size_of::<i32>();
 /// Text bytes reserved for a row; a builder grows past it by doubling.
-const TEXT_BYTES_A_ROW: usize = 16;
+pub(super) const TEXT_BYTES_A_ROW: usize = 16;
 
 plain_column!(bool, Bool, false, BooleanBuilder, BooleanArray, bool,
     new: BooleanBuilder::with_capacity,
     append: |value: &bool, builder: &mut BooleanBuilder| builder.append_value(*value),
     cast: as_booleans,
-    item: BooleanArray::value, owned: same, bytes: |_: &bool| 1);
+    item: BooleanArray::value, owned: same, bytes: |_: &bool| 1,
+    append_rows: append_booleans, bytes_of_rows: |_: &BooleanArray, rows: Range<usize>| rows.len());
 plain_column!(Option<bool>, Bool, true, BooleanBuilder, BooleanArray, Option<bool>,
     new: BooleanBuilder::with_capacity,
     append: |value: &Option<bool>, builder: &mut BooleanBuilder| builder.append_option(*value),
     cast: as_booleans,
     item: |array: &BooleanArray, row| array.is_valid(row).then(|| array.value(row)),
-    owned: same, bytes: |_: &Option<bool>| 1);
+    owned: same, bytes: |_: &Option<bool>| 1,
+    append_rows: append_booleans, bytes_of_rows: |_: &BooleanArray, rows: Range<usize>| rows.len());
 plain_column!(String, Utf8, false, StringBuilder, StringArray, &'a str,
     new: |rows| StringBuilder::with_capacity(rows, rows.saturating_mul(TEXT_BYTES_A_ROW)),
     append: |value: &String, builder: &mut StringBuilder| builder.append_value(value),
     cast: as_texts,
     item: StringArray::value, owned: str::to_owned,
-    bytes: |value: &String| value.len() + OFFSET_BYTES);
+    bytes: |value: &String| value.len() + OFFSET_BYTES,
+    append_rows: append_texts, bytes_of_rows: bytes_of_texts);
 plain_column!(Option<String>, Utf8, true, StringBuilder, StringArray, Option<&'a str>,
     new: |rows| StringBuilder::with_capacity(rows, rows.saturating_mul(TEXT_BYTES_A_ROW)),
     append: |value: &Option<String>, builder: &mut StringBuilder| builder.append_option(value.as_deref()),
     cast: as_texts,
     item: text_item, owned: |item: Option<&str>| item.map(str::to_owned),
-    bytes: |value: &Option<String>| value.as_ref().map_or(0, String::len) + OFFSET_BYTES);
+    bytes: |value: &Option<String>| value.as_ref().map_or(0, String::len) + OFFSET_BYTES,
+    append_rows: append_texts, bytes_of_rows: bytes_of_texts);
+
+fn append_booleans(builder: &mut BooleanBuilder, array: &BooleanArray) -> bool {
+    builder.append_array(array);
+    true
+}
+
+pub(super) fn append_texts(builder: &mut StringBuilder, array: &StringArray) -> bool {
+    builder.append_array(array).is_ok()
+}
+
+pub(super) fn bytes_of_texts(array: &StringArray, rows: Range<usize>) -> usize {
+    let offsets = array.value_offsets();
+    let texts = bound(offsets, rows.end).saturating_sub(bound(offsets, rows.start));
+    texts + rows.len() * OFFSET_BYTES
+}
+
+/// An offset as a place; 0 past the last.
+pub(super) fn bound(offsets: &[i32], at: usize) -> usize {
+    let offset = offsets.get(at).copied();
+    usize::try_from(offset.unwrap_or_default()).unwrap_or_default()
+}
 
 fn as_booleans(column: &ArrayRef) -> Option<&BooleanArray> {
     column.as_boolean_opt()
@@ -295,82 +373,4 @@ fn as_texts(column: &ArrayRef) -> Option<&StringArray> {
 
 fn text_item(array: &StringArray, row: usize) -> Option<&str> {
     array.is_valid(row).then(|| array.value(row))
-}
-
-/// A row's list of texts, borrowed from its column.
-#[derive(Clone, Copy, Debug)]
-pub struct Texts<'a> {
-    texts: &'a StringArray,
-    start: usize,
-    end: usize,
-}
-
-impl<'a> Texts<'a> {
-    /// The texts in order.
-    pub fn iter(self) -> impl ExactSizeIterator<Item = &'a str> {
-        (self.start..self.end).map(move |index| self.texts.value(index))
-    }
-
-    /// How many texts.
-    #[must_use]
-    pub fn len(self) -> usize {
-        self.end - self.start
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(self) -> bool {
-        self.start == self.end
-    }
-}
-
-impl ColumnType for Vec<String> {
-    const TYPE: FieldType = FieldType::ListUtf8;
-    const NULLABLE: bool = false;
-    type Builder = ListBuilder<StringBuilder>;
-    type Array = ListArray;
-    type Item<'a> = Texts<'a>;
-
-    fn builder(rows: usize) -> Self::Builder {
-        let texts = StringBuilder::with_capacity(rows, rows.saturating_mul(TEXT_BYTES_A_ROW));
-        ListBuilder::with_capacity(texts, rows).with_field(Field::new(
-            LIST_ITEM,
-            DataType::Utf8,
-            false,
-        ))
-    }
-    fn append(&self, builder: &mut Self::Builder) {
-        let texts = builder.values();
-        for text in self {
-            texts.append_value(text);
-        }
-        builder.append(true);
-    }
-    fn finish(builder: &mut Self::Builder) -> ArrayRef {
-        plain(builder)
-    }
-    fn array(column: &ArrayRef) -> Option<&Self::Array> {
-        // The items' own type is part of the schema, which every batch has exactly.
-        column
-            .as_list_opt::<i32>()
-            .filter(|list| list.values().data_type() == &DataType::Utf8)
-    }
-    fn item(array: &Self::Array, row: usize) -> Self::Item<'_> {
-        let offsets = array.value_offsets();
-        let bound = |at: usize| usize::try_from(offsets[at]).unwrap_or(0);
-        Texts {
-            texts: array.values().as_string::<i32>(),
-            start: bound(row),
-            end: bound(row + 1),
-        }
-    }
-    fn owned(item: Self::Item<'_>) -> Self {
-        item.iter().map(str::to_owned).collect()
-    }
-    fn bytes(&self) -> usize {
-        self.iter()
-            .map(|text| text.len() + OFFSET_BYTES)
-            .sum::<usize>()
-            + OFFSET_BYTES
-    }
 }

@@ -1,5 +1,8 @@
 //! The one declaration of a kind: from its list of fields come the row type, the Arrow schema,
 //! the builder of columns and the view of rows. Nothing else in the house lists a kind's fields.
+//!
+//! A field that is `[measured]` is another at each look while the rest of its row stays what it was: rows that stand
+//! in a batch are appended again with those alone made anew.
 
 /// Declares a kind.
 ///
@@ -9,7 +12,7 @@ macro_rules! event_kind {
     (
         $(#[$meta:meta])*
         $kind:ident: $row:ident, $builder:ident, $columns:ident, $view:ident {
-            $( $(#[$field_meta:meta])* $field:ident: $type:ty, )*
+            $( $(#[$field_meta:meta])* $([$measured:ident])? $field:ident: $type:ty, )*
         }
     ) => {
         $(#[$meta])*
@@ -50,6 +53,54 @@ macro_rules! event_kind {
                 ColumnType::append(&row.timestamp, &mut self.timestamp);
                 ColumnType::append(&sequence, &mut self.sequence);
                 $( ColumnType::append(&row.$field, &mut self.$field); )*
+            }
+
+            /// Appends timestamps and what is measured of rows that stand in a batch: the rest of them is for
+            /// `append_standing`, or for `finish_standing`.
+            pub(crate) fn append_measured(&mut self, rows: &[$row], sequence: u64) {
+                rows.iter().for_each(|row| ColumnType::append(&row.timestamp, &mut self.timestamp));
+                let sequences = (sequence..).take(rows.len());
+                sequences.for_each(|sequence| ColumnType::append(&sequence, &mut self.sequence));
+                $( crate::event::declare::append_measured!(rows, $field, self.$field, $($measured)?); )*
+            }
+
+            /// Appends what isn't measured of rows of `columns`, which must be there. False if a column can't grow
+            /// that large.
+            pub(crate) fn append_standing(
+                &mut self,
+                columns: &$columns<'_>,
+                rows: std::ops::Range<usize>,
+            ) -> bool {
+                true $( && crate::event::declare::append_standing!(
+                    $type, columns.$field, rows, self.$field, $($measured)?
+                ) )*
+            }
+
+            /// As `finish`, where nothing but what was measured has been appended, and the rest is all that stands
+            /// in these records.
+            pub(crate) fn finish_standing(
+                &mut self,
+                records: &arrow_array::RecordBatch,
+            ) -> Vec<arrow_array::ArrayRef> {
+                let stamps = [
+                    <Timestamp as ColumnType>::finish(&mut self.timestamp),
+                    <u64 as ColumnType>::finish(&mut self.sequence),
+                ];
+                let measured = [
+                    $( crate::event::declare::finish_measured!($type, self.$field, $($measured)?), )*
+                ];
+                let standing = records.columns().iter().skip(crate::event::STAMPS);
+                let fields = measured.into_iter().zip(standing);
+                let fields = fields.map(|(measured, standing)| {
+                    measured.unwrap_or_else(|| std::sync::Arc::clone(standing))
+                });
+                stamps.into_iter().chain(fields).collect()
+            }
+
+            /// About how many bytes rows of `columns` take, which must be there.
+            pub(crate) fn bytes_of_rows(columns: &$columns<'_>, rows: std::ops::Range<usize>) -> usize {
+                rows.len() * crate::event::STAMP_BYTES
+                    $( + <$type as ColumnType>::bytes_of_rows(columns.$field, rows.clone()) )*
             }
 
             /// Timestamp, sequence, then the kind's own columns.
@@ -155,4 +206,34 @@ macro_rules! event_kind {
     };
 }
 
-pub(crate) use event_kind;
+/// Appends a field of rows if it is measured.
+macro_rules! append_measured {
+    ($rows:expr, $field:ident, $builder:expr, measured) => {
+        $rows
+            .iter()
+            .for_each(|row| ColumnType::append(&row.$field, &mut $builder))
+    };
+    ($rows:expr, $field:ident, $builder:expr,) => {};
+}
+
+/// Appends a field of rows that stand in a batch, unless it is measured.
+macro_rules! append_standing {
+    ($type:ty, $column:expr, $rows:expr, $builder:expr, measured) => {
+        true
+    };
+    ($type:ty, $column:expr, $rows:expr, $builder:expr,) => {
+        <$type as ColumnType>::append_rows($column, $rows.clone(), &mut $builder)
+    };
+}
+
+/// The column of a field if it is measured.
+macro_rules! finish_measured {
+    ($type:ty, $builder:expr, measured) => {
+        Some(<$type as ColumnType>::finish(&mut $builder))
+    };
+    ($type:ty, $builder:expr,) => {
+        None
+    };
+}
+
+pub(crate) use {append_measured, append_standing, event_kind, finish_measured};

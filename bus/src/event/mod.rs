@@ -11,15 +11,19 @@ mod kind;
 mod network;
 mod performance;
 mod process;
+mod texts;
 mod trigger;
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use arrow_array::{ArrayRef, StringArray};
 use arrow_schema::{Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
-pub use column::{FieldType, Texts, Timestamp};
+use crate::batch::Batch;
+
+pub use column::{FieldType, Timestamp};
 pub use filesystem::{FilesystemColumns, FilesystemEvent, FilesystemRow};
 pub use finding::{FindingColumns, FindingEvent, FindingRow};
 pub use inventory::{InventoryColumns, InventoryEvent, InventoryRow};
@@ -27,6 +31,7 @@ pub use kind::{Kind, UnknownKind};
 pub use network::{NetworkColumns, NetworkEvent, NetworkRow};
 pub use performance::{PerformanceColumns, PerformanceEvent, PerformanceRow};
 pub use process::{ProcessColumns, ProcessEvent, ProcessRow};
+pub use texts::Texts;
 pub use trigger::{TriggerColumns, TriggerEvent, TriggerRow};
 
 /// What timestamp and sequence add to each row; the source's name is shared by the whole batch's
@@ -118,7 +123,7 @@ macro_rules! row_enum {
             }
 
             /// The row of a batch; none past its end.
-            pub(crate) fn of(batch: &crate::batch::Batch, row: usize) -> Option<Self> {
+            pub(crate) fn of(batch: &Batch, row: usize) -> Option<Self> {
                 match batch.kind() {
                     $( Kind::$kind => Some(Self::$kind($columns::of(batch)?.row(row)?.to_owned())), )*
                 }
@@ -138,9 +143,12 @@ macro_rules! row_enum {
                 }
 
                 fn append_to(&self, builder: &mut EventBuilder, sequence: u64) -> bool {
+                    if !builder.take_over() {
+                        return false;
+                    }
                     if let Columns::$kind(columns) = &mut builder.columns {
                         columns.append(self, sequence);
-                        builder.note($row::bytes(self));
+                        builder.note(1, $row::bytes(self));
                         true
                     } else {
                         false
@@ -153,6 +161,33 @@ macro_rules! row_enum {
 
                 fn topic_leaf(&self) -> &str {
                     self.leaf()
+                }
+            }
+
+            impl MeasuredRow for $row {
+                fn bytes_of(batch: &Batch, rows: Range<usize>) -> Option<usize> {
+                    let columns = $columns::of(batch).filter(|_| rows.end <= batch.rows())?;
+                    Some(<$builder>::bytes_of_rows(&columns, rows))
+                }
+
+                fn append_again(
+                    rows: &[Self],
+                    (batch, from): (&Batch, usize),
+                    builder: &mut EventBuilder,
+                    sequence: u64,
+                ) -> bool {
+                    let range = from..from.saturating_add(rows.len());
+                    let Some(bytes) = Self::bytes_of(batch, range.clone()) else {
+                        return false;
+                    };
+                    if builder.kind != Kind::$kind || !builder.stand(batch, range) {
+                        return false;
+                    }
+                    if let Columns::$kind(columns) = &mut builder.columns {
+                        columns.append_measured(rows, sequence);
+                    }
+                    builder.note(rows.len(), bytes);
+                    true
                 }
             }
         )*
@@ -171,6 +206,22 @@ macro_rules! row_enum {
             fn finish(&mut self) -> Vec<ArrayRef> {
                 match self {
                     $( Self::$kind(columns) => columns.finish(), )*
+                }
+            }
+
+            /// Appends what isn't measured of rows that stand; false if they don't, or a column can't grow that
+            /// large.
+            fn append_standing(&mut self, standing: &Standing) -> bool {
+                let rows = standing.rows.clone();
+                match self {
+                    $( Self::$kind(columns) => $columns::of(&standing.batch)
+                        .is_some_and(|of| columns.append_standing(&of, rows)), )*
+                }
+            }
+
+            fn finish_standing(&mut self, batch: &Batch) -> Vec<ArrayRef> {
+                match self {
+                    $( Self::$kind(columns) => columns.finish_standing(batch.records()), )*
                 }
             }
         }
@@ -219,6 +270,22 @@ pub trait EventRow {
     fn timestamp(&self) -> Timestamp;
     /// The last token of the topic that the row goes to.
     fn topic_leaf(&self) -> &str;
+}
+
+/// A row of which some fields are measured anew at each look, while the rest stays what it was.
+///
+/// Where all of it is the same but those, its columns are copied from the batch that has them.
+pub trait MeasuredRow: EventRow + Sized {
+    /// About how many bytes rows of a batch take; none if it has no such rows, or is of another kind.
+    fn bytes_of(batch: &Batch, rows: Range<usize>) -> Option<usize>;
+    /// Appends rows that stand in a batch from a row on: timestamps and what is measured come from `rows`. False
+    /// if the batch has no such rows, or a column can't grow that large.
+    fn append_again(
+        rows: &[Self],
+        of: (&Batch, usize),
+        builder: &mut EventBuilder,
+        sequence: u64,
+    ) -> bool;
 }
 
 impl ProcessEvent {
@@ -272,10 +339,19 @@ impl FindingEvent {
     }
 }
 
+/// Rows of a batch that a builder has as its last, in which they stand one after the other.
+struct Standing {
+    batch: Batch,
+    rows: Range<usize>,
+}
+
 /// Collects rows of one kind into columns.
 pub struct EventBuilder {
     kind: Kind,
     columns: Columns,
+    /// Of these rows the columns have only what is measured: where all rows are those of a batch, it shares its
+    /// columns.
+    standing: Option<Standing>,
     rows: usize,
     bytes: usize,
 }
@@ -287,6 +363,7 @@ impl EventBuilder {
         Self {
             kind,
             columns: Columns::with_capacity(kind, rows),
+            standing: None,
             rows: 0,
             bytes: 0,
         }
@@ -310,15 +387,50 @@ impl EventBuilder {
         self.bytes
     }
 
-    fn note(&mut self, row_bytes: usize) {
-        self.rows += 1;
-        self.bytes = self.bytes.saturating_add(row_bytes);
+    /// Goes on with rows of a batch; false if those before can't be taken over.
+    fn stand(&mut self, batch: &Batch, rows: Range<usize>) -> bool {
+        if let Some(standing) = &mut self.standing
+            && standing.rows.end == rows.start
+            && standing.batch.is_same(batch)
+        {
+            standing.rows.end = rows.end;
+            return true;
+        }
+        if !self.take_over() {
+            return false;
+        }
+        let batch = batch.clone();
+        self.standing = Some(Standing { batch, rows });
+        true
+    }
+
+    /// Copies what stands in a batch; false if a column can't grow that large.
+    fn take_over(&mut self) -> bool {
+        match self.standing.take() {
+            Some(standing) => self.columns.append_standing(&standing),
+            None => true,
+        }
+    }
+
+    fn note(&mut self, rows: usize, bytes: usize) {
+        self.rows += rows;
+        self.bytes = self.bytes.saturating_add(bytes);
     }
 
     /// Closes the columns, with `source` in every row, and leaves the builder empty.
     #[must_use]
     pub fn finish(&mut self, source: &str) -> Vec<ArrayRef> {
-        let mut columns = self.columns.finish();
+        let all = self.standing.take_if(|standing| {
+            standing.rows.len() == self.rows && standing.batch.rows() == self.rows
+        });
+        let mut columns = match all {
+            Some(standing) => self.columns.finish_standing(&standing.batch),
+            None => {
+                // What can't be taken over leaves columns that are no batch, which is found out there.
+                let _ = self.take_over();
+                self.columns.finish()
+            }
+        };
         columns.insert(SOURCE_COLUMN, repeated(source, self.rows));
         self.rows = 0;
         self.bytes = 0;
@@ -328,6 +440,8 @@ impl EventBuilder {
 
 /// Where the batcher's stamp of the source stands among the columns.
 const SOURCE_COLUMN: usize = 1;
+/// Columns before the kind's own: when, who, and the number.
+const STAMPS: usize = 3;
 
 fn repeated(text: &str, rows: usize) -> ArrayRef {
     let mut builder =

@@ -27,9 +27,9 @@ event_kind! {
         /// The arguments, the program's own name first.
         command_line: Vec<String>,
         /// CPU use in % of one core since the last look.
-        cpu_usage: Option<f64>,
+        [measured] cpu_usage: Option<f64>,
         /// Resident memory in bytes.
-        memory_bytes: Option<u64>,
+        [measured] memory_bytes: Option<u64>,
         /// The effective user id; null where users have no number.
         user_id: Option<u32>,
         /// The control group's path.
@@ -55,7 +55,7 @@ event_kind! {
         lifetime_ns: Option<u64>,
         /// What it does: `running`, `sleeping`, `disk-sleep`, `idle`, `stopped`, `traced`, `zombie`, `dead`,
         /// `parked`; null when unknown.
-        state: Option<String>,
+        [measured] state: Option<String>,
         /// Whether the name, the executable or an argument wasn't UTF-8: what wasn't stands as U+FFFD.
         lossy_text: Option<bool>,
     }
