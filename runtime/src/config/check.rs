@@ -15,6 +15,8 @@ use serde_json::{Map, Value as Json};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use weir_bus::TopicPattern;
+use weir_sources::RedactionError;
+use weir_sources::redaction::{PATTERN_PROGRAM_BYTES_MAX, check_pattern};
 
 /// Why a value isn't one for its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -279,6 +281,7 @@ fn by_rule(rule: TextRule, text: &str) -> Result<String, Problem> {
             Err(error) => Err(shown_whole(&error.to_string()).into()),
         },
         TextRule::PathPattern => path_pattern(text),
+        TextRule::Expression => expression(text),
         TextRule::LogFilter => log_filter(text),
         TextRule::AccountOrNone if text.is_empty() => Ok(String::new()),
         TextRule::Account | TextRule::AccountOrNone => account(text),
@@ -326,6 +329,25 @@ fn path_pattern(text: &str) -> Result<String, Problem> {
         return Err(shown_whole(&error.to_string()).into());
     }
     Ok(text.to_owned())
+}
+
+/// A pattern for what is replaced in command lines.
+fn expression(text: &str) -> Result<String, Problem> {
+    if text.is_empty() {
+        return Err("empty".into());
+    }
+    match check_pattern(text) {
+        Ok(()) => Ok(text.to_owned()),
+        // The pattern itself stands before it.
+        Err(RedactionError::Pattern { problem, .. }) => {
+            Err(shown_whole(&format!("no regular expression: {problem}")).into())
+        }
+        Err(RedactionError::TooLarge { .. }) => Err(format!(
+            "more than {PATTERN_PROGRAM_BYTES_MAX} bytes once compiled; repeat less often, or a smaller class"
+        )
+        .into()),
+        Err(error) => Err(shown_whole(&error.to_string()).into()),
+    }
 }
 
 /// The levels that a log filter knows.

@@ -26,6 +26,7 @@ mod origin;
 mod page;
 mod provenance;
 mod raw;
+mod redact_rules;
 mod rules;
 mod source_rules;
 mod text;
@@ -50,9 +51,9 @@ pub use validated::{
     AccessSettings, AdmissionSettings, BusSettings, ChainSettings, ChainStageSettings,
     ChainsSettings, CollectorSettings, Config, DeadLetterSettings, ExceptionSettings,
     FilesystemMethod, FilesystemSettings, Grant, LogFormat, LogSettings, MetricsSettings, OnFault,
-    OnState, ReplayPace, RulesSettings, SandboxSettings, SinkSettings, SlotQueuePolicy,
-    SlotSettings, SourceSettings, SupervisionSettings, SwapSettings, ThresholdSettings,
-    TriggerSettings, TrustSettings, TrustedKey,
+    OnState, RedactSettings, ReplayPace, RulesSettings, SandboxSettings, SinkSettings,
+    SlotQueuePolicy, SlotSettings, SourceSettings, SupervisionSettings, SwapSettings,
+    ThresholdSettings, TriggerSettings, TrustSettings, TrustedKey,
 };
 pub use value::Value;
 pub use weir_bus::pubsub::BusKind;

@@ -9,6 +9,7 @@ use super::keys::{Fallback, Found, find, nearest_of};
 use super::layer::{KeyPath, Layered, shown_key};
 use super::names::BUILT_IN_PREFIX;
 use super::origin::{Origin, shown};
+use super::redact_rules::check_redact;
 use super::source_rules::check_sources;
 use super::trigger_rules::check_triggers;
 use super::value::Value;
@@ -49,6 +50,7 @@ pub(crate) fn check_rules(layered: &mut Layered) {
     for sink in entries_of(layered, "sinks") {
         recording_has_path(layered, &sink);
     }
+    check_redact(layered);
     check_chains(layered);
     check_triggers(layered);
 }

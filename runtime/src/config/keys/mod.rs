@@ -10,6 +10,7 @@ mod daemon;
 mod ends;
 mod find;
 mod limits;
+mod redact;
 mod slots;
 mod supervision;
 mod takes;
@@ -115,7 +116,7 @@ impl Computed {
 }
 
 /// What stands at the head of each table of the config, in the order in which people read them.
-pub(crate) const SECTIONS: [(&str, &str); 23] = [
+pub(crate) const SECTIONS: [(&str, &str); 24] = [
     (
         "collector",
         "How events are collected: buffers, batches and timeouts.",
@@ -154,6 +155,10 @@ pub(crate) const SECTIONS: [(&str, &str); 23] = [
     (
         "sources.<name>",
         "A source of events: what reads the host, or plays a recording.",
+    ),
+    (
+        "redact",
+        "Secrets in the command lines of processes: each source replaces them by `***` before anybody else sees the line.",
     ),
     ("slots.<name>", "A slot: a named place for a guest."),
     (
@@ -204,6 +209,7 @@ pub fn all() -> impl Iterator<Item = &'static Key> {
         daemon::METRICS,
         daemon::LOG,
         ends::SOURCES,
+        redact::REDACT,
         slots::SLOTS,
         limits::LIMITS,
         triggers::RULES,

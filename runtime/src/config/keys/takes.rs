@@ -7,6 +7,7 @@ use super::super::units::{duration_text, size_text};
 use super::{ACCOUNT_BYTES_MAX, NAME_BYTES_MAX};
 use std::fmt;
 use std::time::Duration;
+use weir_sources::redaction::PATTERN_BYTES_MAX;
 
 /// Free texts have at most so many bytes: what a condition may have.
 pub(crate) const TEXT_BYTES_MAX: usize = 16 << 10;
@@ -103,6 +104,8 @@ pub enum TextRule {
     Pattern,
     /// A pattern for paths.
     PathPattern,
+    /// A regular expression.
+    Expression,
     /// Log levels, by target if wanted.
     LogFilter,
     /// The name or number of a user or group.
@@ -130,6 +133,10 @@ impl fmt::Display for TextRule {
             }
             Self::Pattern => f.write_str("a topic pattern such as `events.process.>`"),
             Self::PathPattern => f.write_str("a pattern for paths such as `/home/*/.cache`"),
+            Self::Expression => write!(
+                f,
+                "a regular expression such as `--pin[= ](\\S+)`, at most {PATTERN_BYTES_MAX} bytes"
+            ),
             Self::LogFilter => f.write_str(
                 "off, error, warn, info, debug or trace, or with targets, such as `info,weir::sandbox=debug`",
             ),

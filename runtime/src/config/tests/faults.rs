@@ -43,7 +43,7 @@ fn unknown_keys_are_told_at_every_depth_with_the_one_that_was_meant() {
     check(
         "zzz.yyy = 1",
         &[
-            "embedded default:1:1: zzz = {…}: unknown key; there are collector, bus, sandbox, trust, supervision, swap, dead_letters, metrics, log, sources, slots, rules, admission, trigger, exception, chains, chain, sinks",
+            "embedded default:1:1: zzz = {…}: unknown key; there are collector, bus, sandbox, trust, supervision, swap, dead_letters, metrics, log, sources, redact, slots, rules, admission, trigger, exception, chains, chain, sinks",
         ],
     );
 }
@@ -190,6 +190,12 @@ fn the_wrong_item_of_a_list_is_pointed_at() {
         "[slots.s]\nmodule = \"m\"\ngrants = [\"log\", \"stat\"]",
         &[
             "embedded default:3:18: slots.s.grants = \"stat\": unknown choice, did you mean \"state\"?; expected a list of at most 4 texts, each one of log, state, metrics, inspect",
+        ],
+    );
+    check(
+        "[redact]\npatterns = [\"a\", '--pin=(\\d+']",
+        &[
+            "embedded default:2:18: redact.patterns = \"--pin=(\\d+\": no regular expression: unclosed group; expected a list of at most 64 texts, each a regular expression such as `--pin[= ](\\S+)`, at most 4096 bytes",
         ],
     );
     let error = one_error(load_text(

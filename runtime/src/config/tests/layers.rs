@@ -387,6 +387,10 @@ fn only_slots_change_without_a_restart() {
         &format!("{base}sources.p.interval = \"2s\"\nbus.kind = \"none\"\nslots.a.order = 1\n"),
         &["bus.kind", "sources.p.interval"],
     );
+    check(
+        &format!("{base}redact = {{ builtin = false, patterns = [\"x\"] }}\n"),
+        &["redact.builtin", "redact.patterns"],
+    );
 }
 
 #[test]

@@ -47,6 +47,8 @@ pub struct Config {
     /// The enabled `[sources.<name>]`, by name.
     #[serde(default)]
     pub sources: BTreeMap<String, SourceSettings>,
+    /// `[redact]`
+    pub redact: RedactSettings,
     /// The enabled `[slots.<name>]`, by name.
     #[serde(default)]
     pub slots: BTreeMap<String, SlotSettings>,
@@ -355,6 +357,16 @@ pub enum SourceSettings {
         #[serde(with = "duration_as_text")]
         timeout: Duration,
     },
+}
+
+/// `[redact]`: what is replaced in command lines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RedactSettings {
+    /// Whether secrets of well-known forms are.
+    pub builtin: bool,
+    /// Regular expressions of what else is.
+    pub patterns: Vec<String>,
 }
 
 /// `[sources.<name>]` of kind `filesystem`.
