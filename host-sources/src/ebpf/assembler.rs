@@ -9,8 +9,8 @@ mod instruction;
 use super::btf::{Btf, BtfError};
 use instruction::{
     CLASS_ARITHMETIC, CLASS_JUMP, CLASS_LOAD, CLASS_LOAD_NUMBER, CLASS_STORE, CLASS_STORE_NUMBER,
-    DO_ADD, DO_CALL, DO_EXIT, DO_JUMP, DO_MOVE, DO_SUBTRACT, Instruction, MODE_MEMORY,
-    NUMBER_IS_MAP, parts,
+    DO_ADD, DO_AND, DO_CALL, DO_EXIT, DO_JUMP, DO_MOVE, DO_SHIFT_LEFT, DO_SUBTRACT, DO_XOR,
+    Instruction, MODE_MEMORY, NUMBER_IS_MAP, parts,
 };
 pub(crate) use instruction::{Helper, If, Operand, Register, Width};
 
@@ -89,6 +89,21 @@ impl<'a> Assembler<'a> {
     /// `destination -= operand`.
     pub(crate) fn subtract(&mut self, destination: Register, operand: impl Into<Operand>) {
         self.arithmetic(DO_SUBTRACT, destination, operand.into());
+    }
+
+    /// `destination &= operand`.
+    pub(crate) fn and(&mut self, destination: Register, operand: impl Into<Operand>) {
+        self.arithmetic(DO_AND, destination, operand.into());
+    }
+
+    /// `destination ^= operand`.
+    pub(crate) fn xor(&mut self, destination: Register, operand: impl Into<Operand>) {
+        self.arithmetic(DO_XOR, destination, operand.into());
+    }
+
+    /// `destination <<= operand`.
+    pub(crate) fn shift_left(&mut self, destination: Register, operand: impl Into<Operand>) {
+        self.arithmetic(DO_SHIFT_LEFT, destination, operand.into());
     }
 
     /// `destination` = the place `offset` bytes after `base`, which may be below it.

@@ -4,6 +4,7 @@
 use super::btf::Btf;
 use super::programs::event::{self, Event};
 use super::programs::tasks::{self, Task};
+use super::programs::{files, sockets};
 
 /// Any bytes as types: fields lie where they are said to, or there are none.
 pub(crate) fn btf(data: &[u8]) {
@@ -19,13 +20,16 @@ pub(crate) fn btf(data: &[u8]) {
         let _ = btf.field(structure, path);
     }
     let _ = btf.tracepoint("sched_process_exit");
-    let _ = tasks::assemble(&btf);
+    let _ = tasks::assemble(&btf, 0);
 }
 
 /// Any bytes as records: what they name lies within them.
 pub(crate) fn records(data: &[u8]) {
     if let Some(Event::Exec(_, exec)) = event::read(data) {
         assert!(exec.path.len() + exec.arguments.len() <= data.len());
+    }
+    if sockets::read(data).is_some() {
+        assert!(u32::try_from(data.len()).is_ok_and(|bytes| bytes >= sockets::RECORD_BYTES));
     }
     let (mut rest, mut records) = (data, 0);
     while let Some((task, next)) = tasks::read(rest) {
@@ -37,6 +41,11 @@ pub(crate) fn records(data: &[u8]) {
         records += 1;
     }
     assert!(records <= data.len());
+    let mut rest = data;
+    while let Some((_, next)) = files::read(rest) {
+        assert!(next.len() < rest.len());
+        rest = next;
+    }
     if let Some(header) = data.first_chunk() {
         let _ = super::ring::step(u32::from_ne_bytes(*header), 1 << 16);
     }

@@ -27,6 +27,7 @@ const LICENCE: &CStr = c"Dual MIT/GPL";
 
 const COMMAND_MAP_CREATE: i32 = 0;
 const COMMAND_MAP_LOOKUP: i32 = 1;
+const COMMAND_MAP_UPDATE: i32 = 2;
 const COMMAND_PROGRAM_LOAD: i32 = 5;
 const COMMAND_RAW_TRACEPOINT_OPEN: i32 = 17;
 const COMMAND_LINK_CREATE: i32 = 28;
@@ -38,6 +39,8 @@ const PROGRAM_TYPE_TRACING: u32 = 26;
 /// What a map is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MapType {
+    /// Values.
+    Array = 2,
     /// Values for each CPU.
     CpuArray = 6,
     /// A ring of records.
@@ -65,6 +68,11 @@ impl Map {
     /// A map with one value of `value_bytes` for each CPU.
     pub(crate) fn cpu_value(name: &'static str, value_bytes: u32) -> Result<Self, EbpfError> {
         Self::create(MapType::CpuArray, name, 4, value_bytes, 1)
+    }
+
+    /// A map with one value of `value_bytes`.
+    pub(crate) fn value(name: &'static str, value_bytes: u32) -> Result<Self, EbpfError> {
+        Self::create(MapType::Array, name, 4, value_bytes, 1)
     }
 
     /// A ring of `bytes`: a power of two, and whole pages.
@@ -119,6 +127,25 @@ impl Map {
         // room for that, and both live until after the call.
         #[expect(unsafe_code, reason = "a system call that no safe wrapper offers")]
         unsafe { call(COMMAND_MAP_LOOKUP, &mut attributes) }.map_err(failed)?;
+        Ok(())
+    }
+
+    /// Replaces the one value by these numbers, of which there must be as many as it has room for.
+    pub(crate) fn write(&self, numbers: &[u64]) -> Result<(), EbpfError> {
+        let failed = |errno| EbpfError::of_call("writing a map", errno);
+        let bytes = u32::try_from(size_of_val(numbers));
+        if self.kind != MapType::Array || bytes != Ok(self.value_bytes) {
+            return Err(failed(Errno::INVAL));
+        }
+        let key = 0_u32;
+        let mut attributes = Attributes::new();
+        attributes.put(0, self.number());
+        attributes.put_address(8, std::ptr::from_ref(&key).addr());
+        attributes.put_address(16, numbers.as_ptr().expose_provenance());
+        // SAFETY: the kernel reads a key of four bytes, which `key` has, and a value of `value_bytes`, which
+        // `numbers` was just seen to have; both live until after the call.
+        #[expect(unsafe_code, reason = "a system call that no safe wrapper offers")]
+        unsafe { call(COMMAND_MAP_UPDATE, &mut attributes) }.map_err(failed)?;
         Ok(())
     }
 

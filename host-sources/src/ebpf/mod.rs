@@ -3,7 +3,7 @@
 //!
 //! No object file and no array of bytes: a program is a function that calls the [`assembler`] with the
 //! names of the kernel's structures and fields, and [`btf`] says where this kernel has them. What the
-//! records mean is the process source's business. The invariant: only [`kernel`] and [`ring`] have
+//! records mean is their source's business. The invariant: only [`kernel`] and [`ring`] have
 //! `unsafe` code, a program that can't be had fails alone and says why, and a record that found no room
 //! is counted by the kernel.
 //!
@@ -24,7 +24,7 @@ pub(crate) mod ring;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub(crate) use load::{EventRing, TaskIterator};
+pub(crate) use load::{EventRing, FileIterator, SOCKET_RING_BYTES, SocketRing, TaskIterator};
 
 use assembler::AssembleError;
 use btf::BtfError;

@@ -86,11 +86,12 @@ impl Ring {
         })
     }
 
-    /// Hands each record that waits to `each`, and makes room for others.
+    /// Hands each record that waits to `each`, and makes room for others. False if one was still being written: it
+    /// and what follows it wait for the next time.
     ///
     /// # Errors
     /// If the kernel's memory isn't a ring's.
-    pub(crate) fn read(&mut self, mut each: impl FnMut(&[u8])) -> Result<(), EbpfError> {
+    pub(crate) fn read(&mut self, mut each: impl FnMut(&[u8])) -> Result<bool, EbpfError> {
         let mut position = self.consumer.number(0).load(Ordering::Relaxed);
         // As far as it is now: a kernel that writes without a pause is read again later.
         let end = self.producer.number(0).load(Ordering::Acquire);
@@ -98,7 +99,7 @@ impl Ring {
             let at = self.page_bytes + (position & (self.ring_bytes - 1));
             let header = self.producer.header(at).load(Ordering::Acquire);
             match step(header, self.ring_bytes) {
-                Step::Wait => break,
+                Step::Wait => return Ok(false),
                 Step::Broken => {
                     return Err(EbpfError::of_call("reading a ring", Errno::ILSEQ));
                 }
@@ -115,7 +116,7 @@ impl Ring {
                 }
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -91,6 +91,8 @@ pub(crate) enum If {
     NotEqual = 0x50,
     /// The register is less.
     Less = 0xa0,
+    /// The register has one of the operand's bits.
+    HasBits = 0x40,
 }
 
 /// The kernel's functions that programs call; the numbers are the kernel's.
@@ -98,6 +100,8 @@ pub(crate) enum If {
 pub(crate) enum Helper {
     /// (map, key) → value or null.
     MapLookup = 1,
+    /// (socket) → its cookie, which no other has; since 5.12.
+    SocketCookie = 46,
     /// (destination, bytes, user address) → 0 or an error.
     ProbeReadUser = 112,
     /// (destination, bytes, kernel address) → bytes with the zero, or an error.
@@ -110,6 +114,10 @@ pub(crate) enum Helper {
     RingOutput = 130,
     /// (ring, what) → a number.
     RingQuery = 134,
+    /// () → the thread that runs, as a structure; since 5.11.
+    CurrentThread = 158,
+    /// (file) → its socket or null; since 5.11.
+    SocketOfFile = 162,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -153,6 +161,9 @@ pub(super) const MODE_MEMORY: u8 = 0x60;
 pub(super) const SOURCE_REGISTER: u8 = 0x08;
 pub(super) const DO_ADD: u8 = 0x00;
 pub(super) const DO_SUBTRACT: u8 = 0x10;
+pub(super) const DO_AND: u8 = 0x50;
+pub(super) const DO_SHIFT_LEFT: u8 = 0x60;
+pub(super) const DO_XOR: u8 = 0xa0;
 pub(super) const DO_MOVE: u8 = 0xb0;
 pub(super) const DO_JUMP: u8 = 0x00;
 pub(super) const DO_CALL: u8 = 0x80;

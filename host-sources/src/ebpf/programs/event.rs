@@ -12,9 +12,10 @@ use crate::netlink::{u32_at, u64_at};
 
 pub(super) const TASK: &str = "task_struct";
 
-/// Bytes that wait in the ring before its reader is woken; below, it looks by itself. A wake-up for
-/// each record would cost ten times as much as the record.
+/// Bytes that wait in the ring before a reader is woken that nothing else wakes.
 const WAKE_BYTES: i32 = 64 * 1024;
+/// No flag: the reader is woken if it has read all that was before.
+const WAKE_WHO_HAS_ALL: i32 = 0;
 /// `BPF_RB_NO_WAKEUP`.
 const DONT_WAKE: i32 = 1;
 /// `BPF_RB_FORCE_WAKEUP`.
@@ -66,14 +67,32 @@ pub(super) mod layout {
     pub(in super::super) const REST: i32 = 56;
 }
 
-/// The maps that programs write to, by their descriptors.
+/// Where programs hand their records over: maps, by their descriptors.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Maps {
+pub(crate) struct Outlet {
     /// The ring.
     pub(crate) ring: i32,
-    /// What found no room in it.
+    /// What found no room in it: for each CPU a number for each kind.
     pub(crate) losses: i32,
-    /// Room for a record that is too large for the stack.
+    /// When the ring's reader is woken.
+    pub(crate) wake: Wake,
+}
+
+/// When a reader is woken. A wake-up for each record would cost ten times as much as the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wake {
+    /// By the first record after it has read all; it lets others gather before it reads.
+    First,
+    /// When much waits: else something of its own brings it.
+    Much,
+}
+
+/// The maps that the programs of events write to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Maps {
+    /// Where records go.
+    pub(crate) outlet: Outlet,
+    /// Room for a record that is too large for the stack, by its descriptor.
     pub(crate) scratch: i32,
 }
 
@@ -113,29 +132,35 @@ pub(super) fn copy_head(
 }
 
 /// Hands over the record at `data`, of `bytes` bytes, and goes on at `end`. Both must be kept across calls.
+/// `kind_index`: where a record of this kind is counted that finds no room.
 pub(super) fn hand_over(
     program: &mut Assembler<'_>,
-    maps: Maps,
-    what: What,
+    outlet: Outlet,
+    kind_index: usize,
     (data, bytes): (Register, Register),
     end: Label,
 ) {
-    program.set_to_map(Register::R1, maps.ring);
-    program.set(Register::R2, HOW_MUCH_WAITS);
-    program.call(Helper::RingQuery);
-    program.set(Register::R4, DONT_WAKE);
-    let quietly = program.label();
-    program.jump_if(If::Less, Register::R0, WAKE_BYTES, quietly);
-    program.set(Register::R4, WAKE);
-    program.bind(quietly);
-    program.set_to_map(Register::R1, maps.ring);
+    match outlet.wake {
+        Wake::First => program.set(Register::R4, WAKE_WHO_HAS_ALL),
+        Wake::Much => {
+            program.set_to_map(Register::R1, outlet.ring);
+            program.set(Register::R2, HOW_MUCH_WAITS);
+            program.call(Helper::RingQuery);
+            program.set(Register::R4, DONT_WAKE);
+            let quietly = program.label();
+            program.jump_if(If::Less, Register::R0, WAKE_BYTES, quietly);
+            program.set(Register::R4, WAKE);
+            program.bind(quietly);
+        }
+    }
+    program.set_to_map(Register::R1, outlet.ring);
     program.set(Register::R2, data);
     program.set(Register::R3, bytes);
     program.call(Helper::RingOutput);
     program.jump_if(If::Equal, Register::R0, 0, end);
     // The map is each CPU's own, and a program isn't interrupted by itself: no record counts twice.
-    look_up(program, maps.losses, end);
-    let at = 8 * i32::try_from(what.index()).unwrap_or(0);
+    look_up(program, outlet.losses, end);
+    let at = 8 * i32::try_from(kind_index).unwrap_or(0);
     program.load(Width::Double, Register::R1, Register::R0, at);
     program.add(Register::R1, 1);
     program.store(Width::Double, Register::R0, at, Register::R1);

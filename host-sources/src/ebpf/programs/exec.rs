@@ -45,7 +45,13 @@ pub(crate) fn assemble(btf: &Btf<'_>, maps: Maps) -> Assembled {
     copy_path(&mut program, BINARY, RECORD, BYTES);
     copy_arguments(&mut program, THREAD, RECORD, BYTES);
     program.add(BYTES, TEXTS);
-    hand_over(&mut program, maps, What::Exec, (RECORD, BYTES), end);
+    hand_over(
+        &mut program,
+        maps.outlet,
+        What::Exec.index(),
+        (RECORD, BYTES),
+        end,
+    );
     program.bind(end);
     program.end();
     program.finish()

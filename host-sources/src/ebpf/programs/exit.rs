@@ -57,8 +57,8 @@ pub(crate) fn assemble(btf: &Btf<'_>, maps: Maps) -> Assembled {
     program.set(Register::R9, RECORD_BYTES);
     hand_over(
         &mut program,
-        maps,
-        What::Exit,
+        maps.outlet,
+        What::Exit.index(),
         (Register::R8, Register::R9),
         end,
     );

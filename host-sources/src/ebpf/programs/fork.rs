@@ -35,8 +35,8 @@ pub(crate) fn assemble(btf: &Btf<'_>, maps: Maps) -> Assembled {
     program.set(Register::R9, layout::REST);
     hand_over(
         &mut program,
-        maps,
-        What::Fork,
+        maps.outlet,
+        What::Fork.index(),
         (Register::R8, Register::R9),
         end,
     );

@@ -7,7 +7,9 @@
 pub(crate) mod event;
 pub(crate) mod exec;
 pub(crate) mod exit;
+pub(crate) mod files;
 pub(crate) mod fork;
+pub(crate) mod sockets;
 pub(crate) mod tasks;
 
 /// Bytes of a task's name, its last a zero: `TASK_COMM_LEN`.

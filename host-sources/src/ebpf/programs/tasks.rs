@@ -1,10 +1,13 @@
 //! The iterator over all tasks: one read for all processes and their threads.
 //!
 //! A thread that leads no group gives a short record, for only its CPU time is wanted; a process a long
-//! one. Pids are the host's own, those of the first pid namespace.
+//! one, unless it is known to have had that much CPU time before: what hasn't run has changed nothing of itself, and
+//! a long record has to be fetched from a dozen places of the kernel's memory. Pids are the host's own, those of the
+//! first pid namespace.
 
-use super::super::assembler::{AssembleError, Assembler, Helper, If, Register, Width};
+use super::super::assembler::{AssembleError, Assembler, Helper, If, Label, Register, Width};
 use super::super::btf::Btf;
+use super::event::look_up;
 use super::{NAME_BYTES, name_of};
 use crate::netlink::{array_at, u32_at, u64_at};
 
@@ -12,13 +15,15 @@ use crate::netlink::{array_at, u32_at, u64_at};
 pub(crate) const TARGET: &str = "bpf_iter_task";
 
 const TASK: &str = "task_struct";
+/// The state of what runs, or waits for its turn to.
+const TASK_RUNNING: i32 = 0;
 
 /// Where things stand in a record. Numbers are the machine's, in its byte order.
 mod layout {
     pub(super) const PID: i32 = 0;
     pub(super) const PROCESS: i32 = 4;
     pub(super) const RUN_NS: i32 = 8;
-    /// A thread's record ends here.
+    /// A thread's record ends here, and that of a process that rests.
     pub(super) const THREAD_BYTES: i32 = 16;
     pub(super) const START_NS: i32 = 16;
     pub(super) const RUN_NS_OF_ENDED: i32 = 24;
@@ -45,8 +50,58 @@ const RESIDENT_COUNTERS: [[&str; 2]; 3] = [
     ["rss_stat[3].count", "rss_stat.count[3].counter"],
 ];
 
-/// The program for a kernel with these types.
-pub(crate) fn assemble(btf: &Btf<'_>) -> Result<Vec<u64>, AssembleError> {
+/// Processes that may be said to rest: by the lowest bits of their pids, of which two may have the same. Several times
+/// as many as a busy host has.
+const RESTING: u32 = 8 * 1024;
+const RESTING_MASK: u32 = RESTING - 1;
+const _: () = assert!(RESTING.is_power_of_two());
+/// A process takes up a number: its CPU time, with the pid over what that has in an hour.
+const PID_SHIFT: i32 = 42;
+const NUMBER_SHIFT: i32 = 3;
+
+/// Processes of which no more than that they rest is wanted, if they do: with the CPU time that they have had.
+///
+/// Two that have the same number are told apart by nobody: it takes two pids, one 8,192 times some number above the
+/// other, of CPU times that are the same to the nanosecond but for hours.
+#[derive(Debug)]
+pub(crate) struct Resting(Box<[u64]>);
+
+impl Resting {
+    /// Bytes of the numbers.
+    pub(crate) const BYTES: u32 = RESTING << NUMBER_SHIFT;
+
+    /// None of them.
+    pub(crate) fn none() -> Self {
+        Self(vec![0; RESTING as usize].into())
+    }
+
+    /// Takes in a process, whose thread has had so much CPU time, in the place of whoever has it.
+    pub(crate) fn insert(&mut self, pid: u32, run_ns: u64) {
+        *self.slot(pid) = run_ns ^ u64::from(pid) << PID_SHIFT;
+    }
+
+    /// Everything of that process is wanted, and of who is in its place.
+    pub(crate) fn remove(&mut self, pid: u32) {
+        *self.slot(pid) = 0;
+    }
+
+    /// Everything of all is wanted.
+    pub(crate) fn clear(&mut self) {
+        self.0.fill(0);
+    }
+
+    /// As the program reads them.
+    pub(crate) const fn numbers(&self) -> &[u64] {
+        &self.0
+    }
+
+    fn slot(&mut self, pid: u32) -> &mut u64 {
+        &mut self.0[(pid & RESTING_MASK) as usize]
+    }
+}
+
+/// The program for a kernel with these types; the map of this descriptor has a [`Resting`].
+pub(crate) fn assemble(btf: &Btf<'_>, resting: i32) -> Result<Vec<u64>, AssembleError> {
     const FILE: Register = Register::R6;
     const THREAD: Register = Register::R7;
     let mut program = Assembler::new(btf);
@@ -69,6 +124,12 @@ pub(crate) fn assemble(btf: &Btf<'_>) -> Result<Vec<u64>, AssembleError> {
     program.load_field(Register::R1, THREAD, TASK, "pid");
     program.load_field(Register::R2, THREAD, TASK, "tgid");
     program.jump_if(If::NotEqual, Register::R1, Register::R2, write);
+    let has_run = program.label();
+    check_rest(&mut program, btf, (THREAD, resting), has_run)?;
+    program.store(Width::Word, Register::Frame, on_stack(layout::PROCESS), 0);
+    program.set(Register::R3, layout::THREAD_BYTES);
+    program.jump(write);
+    program.bind(has_run);
     copy_process(&mut program, btf, THREAD)?;
     copy_memory(&mut program, btf, THREAD)?;
     program.set(Register::R3, layout::PROCESS_BYTES);
@@ -79,6 +140,37 @@ pub(crate) fn assemble(btf: &Btf<'_>) -> Result<Vec<u64>, AssembleError> {
     program.bind(end);
     program.end();
     program.finish()
+}
+
+/// Goes on at `has_run` if the process isn't known to have had that much CPU time before, or runs now: what it has had
+/// since it began to isn't counted before the clock's next tick.
+fn check_rest(
+    program: &mut Assembler<'_>,
+    btf: &Btf<'_>,
+    (thread, resting): (Register, i32),
+    has_run: Label,
+) -> Result<(), AssembleError> {
+    program.load_field(Register::R1, thread, TASK, state_of(btf)?);
+    program.jump_if(If::Equal, Register::R1, TASK_RUNNING, has_run);
+    look_up(program, resting, has_run);
+    let slot = Register::R0;
+    let (pid, run_ns) = (on_stack(layout::PID), on_stack(layout::RUN_NS));
+    program.load(Width::Word, Register::R1, Register::Frame, pid);
+    program.set(Register::R2, Register::R1);
+    program.and(Register::R2, RESTING_MASK.cast_signed());
+    program.shift_left(Register::R2, NUMBER_SHIFT);
+    program.add(slot, Register::R2);
+    program.shift_left(Register::R1, PID_SHIFT);
+    program.load(Width::Double, Register::R2, Register::Frame, run_ns);
+    program.xor(Register::R1, Register::R2);
+    program.load(Width::Double, Register::R2, slot, 0);
+    program.jump_if(If::NotEqual, Register::R1, Register::R2, has_run);
+    Ok(())
+}
+
+/// What a thread's state is called: another name before 5.14.
+fn state_of(btf: &Btf<'_>) -> Result<&'static str, AssembleError> {
+    Ok(btf.first_field(TASK, &["__state", "state"])?.0)
 }
 
 /// Where a part of the record lies on the stack.
@@ -97,9 +189,9 @@ fn copy_process(
     btf: &Btf<'_>,
     thread: Register,
 ) -> Result<(), AssembleError> {
-    // Called otherwise before 5.5 and 5.14.
+    // Called otherwise before 5.5.
     let (start, _) = btf.first_field(TASK, &["start_boottime", "real_start_time"])?;
-    let (state, _) = btf.first_field(TASK, &["__state", "state"])?;
+    let state = state_of(btf)?;
     copy(program, thread, start, Width::Double, layout::START_NS);
     copy(
         program,
@@ -208,6 +300,11 @@ pub(crate) enum Task<'a> {
         /// How long it has run, ns.
         run_ns: u64,
     },
+    /// A process that has had no more CPU time than it was known to have.
+    Resting {
+        /// Its pid.
+        pid: u32,
+    },
     /// A process: the thread that leads the group, and what the group has in common.
     Process(Process<'a>),
 }
@@ -254,7 +351,10 @@ pub(crate) fn read(bytes: &[u8]) -> Option<(Task<'_>, &[u8])> {
     let (pid, process) = (number(layout::PID)?, number(layout::PROCESS)?);
     let run_ns = double(layout::RUN_NS)?;
     if pid != process {
-        let task = Task::Thread { process, run_ns };
+        let task = match process {
+            0 => Task::Resting { pid },
+            _ => Task::Thread { process, run_ns },
+        };
         return Some((task, after(bytes, layout::THREAD_BYTES)?));
     }
     let rest = after(bytes, layout::PROCESS_BYTES)?;

@@ -13,6 +13,8 @@ use super::super::btf::Btf;
 
 /// What the clock says.
 pub(super) const NOW_NS: u64 = 123_456;
+/// The cookie of every socket.
+pub(super) const COOKIE: u64 = 0x1_0000_0001;
 
 /// What the kernel would have.
 #[derive(Default)]
@@ -21,6 +23,10 @@ struct World {
     flags: Vec<u64>,
     waiting_bytes: u64,
     is_full: bool,
+    /// The thread that runs, by its place.
+    thread: u64,
+    /// The socket of every file, by its place.
+    socket: u64,
     /// Maps of one value, by descriptor.
     values: Vec<(u64, Box<[u64]>)>,
 }
@@ -99,6 +105,11 @@ impl Machine {
         WORLD.with_borrow_mut(|world| world.values.push((u64::try_from(map).unwrap(), value)));
     }
 
+    pub(super) fn set_value(&mut self, map: i32, numbers: &[u64]) {
+        let value = (u64::try_from(map).unwrap(), numbers.into());
+        WORLD.with_borrow_mut(|world| world.values.push(value));
+    }
+
     pub(super) fn set_losses(&mut self, map: i32) {
         self.set_scratch(map, 24);
     }
@@ -115,6 +126,14 @@ impl Machine {
         WORLD.with_borrow_mut(|world| world.is_full = true);
     }
 
+    pub(super) fn set_thread(&mut self, thread: u64) {
+        WORLD.with_borrow_mut(|world| world.thread = thread);
+    }
+
+    pub(super) fn set_socket(&mut self, socket: u64) {
+        WORLD.with_borrow_mut(|world| world.socket = socket);
+    }
+
     /// What the program has written since this was asked last.
     pub(super) fn written(&self) -> Vec<Vec<u8>> {
         WORLD.with_borrow_mut(|world| std::mem::take(&mut world.written))
@@ -127,14 +146,14 @@ impl Machine {
 
     /// Runs with what lies at an address as the context.
     pub(super) fn run_at(&mut self, context: u64) {
-        let mut context = self.read(context, 16);
+        let mut context = self.read(context, 32);
         self.run(&mut context);
     }
 
     /// Runs with these bytes as the context.
     pub(super) fn run(&self, context: &mut [u8]) -> u64 {
         let mut machine = rbpf::EbpfVmRaw::new(Some(&self.program)).unwrap();
-        let helpers: [(Helper, rbpf::ebpf::Helper); 7] = [
+        let helpers: [(Helper, rbpf::ebpf::Helper); 10] = [
             (Helper::MapLookup, map_lookup),
             (Helper::ProbeReadUser, probe_read),
             (Helper::ProbeReadKernelText, probe_read_text),
@@ -142,6 +161,9 @@ impl Machine {
             (Helper::SequenceWrite, sequence_write),
             (Helper::RingOutput, ring_output),
             (Helper::RingQuery, ring_query),
+            (Helper::CurrentThread, current_thread),
+            (Helper::SocketOfFile, socket_of_file),
+            (Helper::SocketCookie, socket_cookie),
         ];
         for (helper, stand_in) in helpers {
             machine.register_helper(helper as u32, stand_in).unwrap();
@@ -215,4 +237,18 @@ fn ring_output(_: u64, data: u64, bytes: u64, flags: u64, _: u64) -> u64 {
 
 fn ring_query(_: u64, _: u64, _: u64, _: u64, _: u64) -> u64 {
     WORLD.with_borrow(|world| world.waiting_bytes)
+}
+
+fn current_thread(_: u64, _: u64, _: u64, _: u64, _: u64) -> u64 {
+    WORLD.with_borrow(|world| world.thread)
+}
+
+fn socket_of_file(file: u64, _: u64, _: u64, _: u64, _: u64) -> u64 {
+    assert_ne!(file, 0);
+    WORLD.with_borrow(|world| world.socket)
+}
+
+fn socket_cookie(socket: u64, _: u64, _: u64, _: u64, _: u64) -> u64 {
+    assert_ne!(socket, 0);
+    COOKIE
 }

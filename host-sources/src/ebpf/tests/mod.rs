@@ -2,14 +2,15 @@
 //! kernels that this isn't.
 
 mod machine;
+mod sockets;
 mod types;
 
 use proptest::prelude::*;
 
 use super::assembler::{Assembler, If, Register, Width};
 use super::btf::Btf;
-use super::programs::event::{self, Event, Maps};
-use super::programs::tasks::{self, Task};
+use super::programs::event::{self, Event, Maps, Outlet, Wake};
+use super::programs::tasks::{self, Resting, Task};
 use super::programs::{exec, exit, fork};
 use super::*;
 use machine::Machine;
@@ -21,10 +22,16 @@ pub(crate) fn types_of_a_kernel(index: usize) -> Vec<u8> {
 }
 
 const MAPS: Maps = Maps {
-    ring: 11,
-    losses: 12,
+    outlet: Outlet {
+        wake: Wake::First,
+        ring: 11,
+        losses: 12,
+    },
     scratch: 13,
 };
+
+/// The map of processes that rest.
+const RESTING: i32 = 14;
 
 #[test]
 fn one_read_shows_all_processes() {
@@ -37,7 +44,7 @@ fn one_read_shows_all_processes() {
         }
     };
     let mut records = Vec::new();
-    tasks.read(&mut records).unwrap();
+    tasks.read(&Resting::none(), &mut records).unwrap();
     let (mut rest, mut found) = (records.as_slice(), None);
     while let Some((task, next)) = tasks::read(rest) {
         if let Task::Process(process) = task
@@ -67,7 +74,7 @@ fn a_program_for_another_kernel_has_that_kernels_places() {
     for kernel in Kernel::ALL {
         let bytes = kernel.types();
         let btf = Btf::parse(&bytes).unwrap();
-        let program = tasks::assemble(&btf).unwrap();
+        let program = tasks::assemble(&btf, RESTING).unwrap();
         let place = btf.field("task_struct", kernel.state()).unwrap();
         assert!(loads_from(
             &program,
@@ -105,8 +112,8 @@ fn a_field_that_a_kernel_has_not_is_named() {
         "this kernel has no function `f`",
     );
     check(
-        tasks::assemble(&btf).unwrap_err().to_string(),
-        "this kernel's `task_struct` has no field `start_boottime`",
+        tasks::assemble(&btf, RESTING).unwrap_err().to_string(),
+        "this kernel's `task_struct` has no field `__state`",
     );
 }
 
@@ -188,7 +195,7 @@ fn a_task_is_copied_out_of_any_kernels_structures() {
     for kernel in Kernel::ALL {
         let bytes = kernel.types();
         let btf = Btf::parse(&bytes).unwrap();
-        let program = tasks::assemble(&btf).unwrap();
+        let program = tasks::assemble(&btf, RESTING).unwrap();
         let mut machine = Machine::new(&program);
         let task = kernel.task(&btf, &mut machine);
         let context = kernel.iterator_context(&btf, &mut machine, task);
@@ -209,6 +216,47 @@ fn a_task_is_copied_out_of_any_kernels_structures() {
         assert_eq!((process.state, process.resident_pages), (1, 1 + 2 + 4));
         assert!(process.has_memory);
     }
+}
+
+#[test]
+fn of_a_process_that_has_not_run_only_that_is_told() {
+    let mut resting = Resting::none();
+    let mut check = |change: &mut dyn FnMut(&mut Resting), rests: bool| {
+        change(&mut resting);
+        for kernel in Kernel::ALL {
+            let bytes = kernel.types();
+            let btf = Btf::parse(&bytes).unwrap();
+            let program = tasks::assemble(&btf, RESTING).unwrap();
+            let mut machine = Machine::new(&program);
+            machine.set_value(RESTING, resting.numbers());
+            let thread = kernel.task(&btf, &mut machine);
+            let context = kernel.iterator_context(&btf, &mut machine, thread);
+            let told = |machine: &mut Machine| {
+                machine.run_at(context);
+                let record = machine.written().pop().unwrap();
+                let (task, rest) = tasks::read(&record).unwrap();
+                assert!(rest.is_empty());
+                match task {
+                    Task::Resting { pid: 42 } => true,
+                    Task::Process(_) => false,
+                    other => panic!("{other:?}"),
+                }
+            };
+            assert_eq!(told(&mut machine), rests);
+            // It runs, and what it has had of the CPU isn't counted yet.
+            machine.set(&btf, thread, ("task_struct", kernel.state()), 0);
+            assert!(!told(&mut machine));
+        }
+    };
+    check(&mut |_| {}, false);
+    check(&mut |resting| resting.insert(42, 76), false);
+    check(&mut |resting| resting.insert(42, 77), true);
+    // Two have the same place.
+    check(&mut |resting| resting.insert(42 + 8 * 1024, 77), false);
+    check(&mut |resting| resting.insert(42, 77), true);
+    check(&mut |resting| resting.remove(42), false);
+    check(&mut |resting| resting.insert(42, 77), true);
+    check(&mut |resting| resting.clear(), false);
 }
 
 #[test]
@@ -301,19 +349,27 @@ fn threads_are_no_forks() {
 }
 
 #[test]
-fn what_finds_no_room_is_counted_and_a_reader_is_woken_when_much_waits() {
+fn what_finds_no_room_is_counted_and_a_reader_is_woken_by_the_first_or_when_much_waits() {
     let kernel = Kernel::ALL[0];
     let bytes = kernel.types();
     let btf = Btf::parse(&bytes).unwrap();
-    let program = fork::assemble(&btf, MAPS).unwrap();
-    let mut machine = Machine::new(&program);
-    machine.set_losses(MAPS.losses);
-    let child = kernel.task(&btf, &mut machine);
-    machine.run(&mut words(&[0, child]));
-    assert_eq!(machine.flags(), [1]);
-    machine.set_waiting(64 * 1024);
-    machine.run(&mut words(&[0, child]));
-    assert_eq!(machine.flags(), [2]);
+    let check = |wake, flags: [u64; 2]| {
+        let mut maps = MAPS;
+        maps.outlet.wake = wake;
+        let program = fork::assemble(&btf, maps).unwrap();
+        let mut machine = Machine::new(&program);
+        machine.set_losses(MAPS.outlet.losses);
+        let child = kernel.task(&btf, &mut machine);
+        for (waiting_bytes, flags) in [0, 64 * 1024].into_iter().zip(flags) {
+            machine.set_waiting(waiting_bytes);
+            machine.run(&mut words(&[0, child]));
+            assert_eq!(machine.flags(), [flags], "{wake:?}");
+        }
+        (machine, child)
+    };
+    check(Wake::Much, [1, 2]);
+    // The kernel itself sees whether the reader has read all.
+    let (mut machine, child) = check(Wake::First, [0, 0]);
     machine.set_full();
     for _ in 0..3 {
         machine.run(&mut words(&[0, child]));

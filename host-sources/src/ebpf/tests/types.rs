@@ -60,12 +60,17 @@ impl Types {
         self.add("int", INT, 0, bytes, &[bytes * 8])
     }
 
-    fn pointer(&mut self, to: u32) -> u32 {
+    pub(super) fn pointer(&mut self, to: u32) -> u32 {
         self.add("", POINTER, 0, to, &[])
     }
 
     fn array(&mut self, of: u32, count: u32) -> u32 {
         self.add("", ARRAY, 0, 0, &[of, of, count])
+    }
+
+    /// A union without a name of one member.
+    pub(super) fn union_of(&mut self, name: &str, id: u32) -> u32 {
+        self.compound(UNION, "", 8, &[(name, id, 0)])
     }
 
     pub(super) fn structure(
@@ -103,7 +108,7 @@ impl Types {
 #[derive(Clone, Copy)]
 pub(super) struct Kernel {
     /// Bytes by which all places are further than in the first.
-    shift: u32,
+    pub(super) shift: u32,
     /// Fields are called as they were, and counters are kept as they were, before 5.14 and 6.2; who is last is
     /// not told, as before 6.17.
     is_old: bool,
@@ -182,9 +187,9 @@ impl Kernel {
             ],
         );
         self.add_memory(&mut types, word, double, pointer);
+        self.add_sockets(&mut types, user, pointer);
         types.structure("bpf_iter_meta", 24, &[("seq", pointer, at(0))]);
-        let meta = types.compound(UNION, "", 8, &[("meta", pointer, 0)]);
-        let task = types.compound(UNION, "", 8, &[("task", pointer, 0)]);
+        let [meta, task] = ["meta", "task"].map(|name| types.union_of(name, pointer));
         types.structure("bpf_iter__task", 16, &[("", meta, 0), ("", task, 8)]);
         let arguments = if self.is_old { 1 } else { 2 };
         let prototype: Vec<u32> = (0..=arguments).flat_map(|_| [0, pointer]).collect();
