@@ -1,56 +1,39 @@
 //! Waiting for the kernel's word that sockets have ended, over all namespaces at once.
 //!
-//! One look every [`INTERVAL`] at one poll over all their sockets, so that a source waits for one thing, and notices
-//! gather meanwhile: a wake-up for each costs ten times as much. It reads none of them.
+//! A source waits for one thing, a poll over all their sockets and the ring of those who have sockets in hand, and what
+//! the kernel tells gathers for [`GATHER_TIME`]: a wake-up for each costs ten times as much. It reads none of it.
 
-use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
-use rustix::event::{Timespec, epoll};
-use rustix::io::Errno;
+use crate::readable::Readable;
 
-use crate::netlink::NetlinkSocket;
+/// How long notices gather after the first.
+const GATHER_TIME: Duration = Duration::from_millis(50);
 
-/// How often it is looked whether there are notices: one system call.
-const INTERVAL: Duration = Duration::from_millis(50);
-
-/// A poll over sockets. A socket that is closed leaves it by itself.
+/// A poll over what tells of ends. What is closed leaves it by itself.
 pub(super) struct Endings {
-    poll: OwnedFd,
+    readable: Readable,
 }
 
 impl Endings {
     /// A poll over nothing.
     pub(super) fn new() -> std::io::Result<Self> {
-        let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        Ok(Self { poll })
+        Ok(Self {
+            readable: Readable::new()?,
+        })
     }
 
-    /// Takes a socket in; one that is in it already stays so.
-    pub(super) fn watch(&self, socket: &NetlinkSocket) -> std::io::Result<()> {
-        let data = epoll::EventData::new_u64(0);
-        match epoll::add(&self.poll, socket, data, epoll::EventFlags::IN) {
-            Ok(()) | Err(Errno::EXIST) => Ok(()),
-            Err(errno) => Err(errno.into()),
+    /// Takes a descriptor in; one that is in it already stays so.
+    pub(super) fn watch(&self, descriptor: impl AsFd) -> std::io::Result<()> {
+        self.readable.watch(descriptor)
+    }
+
+    /// Returns when there is something to be read, or `is_soon` and some of it may have gathered. Cancel safe.
+    pub(super) async fn wait(&self, is_soon: bool) {
+        if !is_soon {
+            self.readable.wait().await;
         }
-    }
-
-    /// Returns when there is something to be read. Cancel safe.
-    pub(super) async fn wait(&self) {
-        loop {
-            tokio::time::sleep(INTERVAL).await;
-            if self.is_any_ready() {
-                return;
-            }
-        }
-    }
-
-    fn is_any_ready(&self) -> bool {
-        let mut events = [MaybeUninit::uninit(); 1];
-        let now = Timespec::default();
-        let ready = epoll::wait(&self.poll, events.as_mut_slice(), Some(&now));
-        // An error shows itself where the sockets are read.
-        !matches!(ready, Ok((events, _)) if events.is_empty())
+        tokio::time::sleep(GATHER_TIME).await;
     }
 }

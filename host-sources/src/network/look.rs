@@ -8,24 +8,20 @@ use rustix::net::netlink::SOCK_DIAG;
 use rustix::thread::CapabilitySet;
 
 use super::Settings;
-use super::diag::{self, DUMPS, Family, TCP_DUMPS, Transport};
+use super::diag::{self, DUMPS, Transport};
+use super::dumps::Dumper;
 use super::endings::Endings;
-use super::namespaces::{self, Namespace, Namespaces};
+use super::holders::{HolderFeed, Reading};
+use super::namespaces::{self, Namespaces};
 use super::owners::{Owners, Walk, Wanted};
 use super::table::{Answer, Ended, Question, Table};
-use crate::netlink::{
-    DumpEnd, Message, Messages, NetlinkError, NetlinkSocket, ReceiveBuffer, Received, Requests,
-    dump,
-};
+use crate::ebpf::SOCKET_RING_BYTES;
+use crate::netlink::{Messages, NetlinkError, NetlinkSocket, ReceiveBuffer, Received, Requests};
 use crate::privileges;
 use crate::source::SourceError;
 
-/// How often a dump is made that was interrupted by changes, or cut short.
-const DUMP_TRIES_MAX: u32 = 3;
-/// All states but `TIME_WAIT` and requests that are half open: those are no sockets.
-const STATES: u32 = !(1 << 6 | 1 << 12);
-/// The state `LISTEN`: for a question that costs nothing.
-const LISTEN_STATES: u32 = 1 << 10;
+/// What is said of programs that aren't to be loaded.
+const NOT_WANTED: &str = "not wanted";
 /// Notices that are read at a time, so that a flood of them keeps nobody from looking and stopping.
 const NOTICES_MAX: usize = 4_096;
 
@@ -38,10 +34,23 @@ pub(super) struct Troubles {
     pub(super) namespaces: Option<String>,
     /// Why ends aren't told by the kernel.
     pub(super) no_endings: Option<String>,
+    /// Why the kernel doesn't tell whose short connections are.
+    pub(super) no_holders: Option<String>,
+    /// Why descriptors are looked for in `/proc`, one by one.
+    pub(super) no_iterator: Option<String>,
     /// Processes whose descriptors may not be looked at, while owners are missing.
     pub(super) owners_denied: usize,
     /// Sockets that aren't followed.
     pub(super) over_limit: usize,
+}
+
+/// What was missed between two looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Missed {
+    /// How often the kernel had no room for notices of ends, an unknown number each time.
+    pub(super) notices: u64,
+    /// How often it wasn't kept who had a socket in hand.
+    pub(super) holders: u64,
 }
 
 /// The looks of one run.
@@ -50,6 +59,12 @@ pub(super) struct Look {
     table: Table,
     owners: Owners,
     endings: Endings,
+    /// Who has sockets in hand, or why that isn't told.
+    holders: Result<HolderFeed, String>,
+    holders_missed: u64,
+    /// Ends whose holders may be told in a moment, and whether they have waited for that.
+    unsettled: Vec<Ended>,
+    has_waited: bool,
     buffer: ReceiveBuffer,
     requests: Requests,
     sequence: u32,
@@ -69,12 +84,24 @@ impl Look {
             settings.namespaces_interval,
             settings.receive_bytes,
         );
-        let endings = Endings::new();
+        let endings = Endings::new().map_err(|error| failed(error.to_string()))?;
+        let holders = match settings.has_programs {
+            true => HolderFeed::open(settings.ring_bytes),
+            false => Err(NOT_WANTED.to_owned()),
+        };
+        if let Ok(holders) = &holders {
+            let watched = endings.watch(holders);
+            watched.map_err(|error| failed(error.to_string()))?;
+        }
         Ok(Self {
             namespaces: namespaces.map_err(|error| failed(error.to_string()))?,
             table: Table::new(settings.sockets_max),
-            owners: Owners::new(settings.proc.clone()),
-            endings: endings.map_err(|error| failed(error.to_string()))?,
+            owners: owners(settings),
+            endings,
+            holders,
+            holders_missed: 0,
+            unsettled: Vec::new(),
+            has_waited: false,
             buffer: ReceiveBuffer::new(),
             requests: Requests::default(),
             sequence: 0,
@@ -126,7 +153,12 @@ impl Look {
             |namespace, transport| !incomplete.contains(&(namespace, transport)),
             |namespace| there.contains(&namespace),
         );
+        self.read_holders();
+        if let Ok(holders) = &mut self.holders {
+            self.table.take_holders(|key| holders.take(key));
+        }
         let walk = self.find_owners();
+        self.table.settle_owners();
         // What is hidden from one who has the privilege nobody can change.
         if walk.complete && !privileges::has(CapabilitySet::SYS_PTRACE) {
             self.denied = walk.denied;
@@ -134,6 +166,25 @@ impl Look {
         self.troubles.owners_denied = self.denied;
         self.troubles.namespaces = self.namespaces.trouble();
         self.troubles.over_limit = self.table.over_limit();
+        self.troubles.no_holders = self.holders.as_ref().err().cloned();
+        self.troubles.no_iterator = self.owners.why_no_iterator().cloned();
+    }
+
+    /// Takes in who has sockets in hand; false if more can be read in a moment.
+    fn read_holders(&mut self) -> bool {
+        let Ok(holders) = &mut self.holders else {
+            return true;
+        };
+        match holders.read() {
+            Ok(Reading { is_whole, missed }) => {
+                self.holders_missed = self.holders_missed.saturating_add(missed);
+                is_whole
+            }
+            Err(why) => {
+                self.holders = Err(why);
+                true
+            }
+        }
     }
 
     /// Waits for notices of ends from now on.
@@ -154,12 +205,14 @@ impl Look {
 
     fn find_owners(&mut self) -> Walk {
         self.wanted.clear();
-        let (wanted, owners) = (&mut self.wanted, &self.owners);
-        self.table.ask_owners(|inode, question| match question {
-            Question::StillHolds(owner) if owners.still_holds(owner, inode) => {}
-            _ => {
-                wanted.insert(inode, None);
+        let (wanted, owners) = (&mut self.wanted, &mut self.owners);
+        self.table.ask_owners(|inode, question| {
+            match question {
+                Question::StillHolds(owner) if owners.still_holds(owner, inode) => return,
+                Question::Who(Some(pid)) => owners.note_likely(pid),
+                Question::StillHolds(_) | Question::Who(None) => {}
             }
+            wanted.insert(inode, None);
         });
         if self.wanted.is_empty() {
             return Walk::default();
@@ -176,9 +229,36 @@ impl Look {
         walk
     }
 
-    /// Reads notices of ends that wait, up to a bound, and appends what ended. The answer: how often the kernel
-    /// had no room for notices, an unknown number each time.
-    pub(super) fn read_endings(&mut self, ended: &mut Vec<Ended>) -> Result<u64, SourceError> {
+    /// Reads notices of ends that wait, up to a bound, and appends what ended, each with whom it belonged to.
+    ///
+    /// The kernel tells who closes a socket before it tells that the socket has ended. So notices are read first, and
+    /// what is read of holders after that has theirs, unless a CPU hasn't finished writing: then they wait once.
+    pub(super) fn read_endings(&mut self, ended: &mut Vec<Ended>) -> Result<Missed, SourceError> {
+        let notices = self.receive_notices()?;
+        let is_whole = self.read_holders();
+        self.has_waited = !is_whole && !self.has_waited;
+        if !self.has_waited {
+            for mut one in self.unsettled.drain(..) {
+                let key = (one.known.namespace, one.known.seen.cookie);
+                let holder = self
+                    .holders
+                    .as_mut()
+                    .ok()
+                    .and_then(|holders| holders.take(key));
+                if let Some(holder) = holder {
+                    one.known.hold(holder);
+                }
+                ended.push(one);
+            }
+        }
+        Ok(Missed {
+            notices,
+            holders: std::mem::take(&mut self.holders_missed),
+        })
+    }
+
+    /// Reads notices; the answer: how often the kernel had no room for some.
+    fn receive_notices(&mut self) -> Result<u64, SourceError> {
         let mut losses = 0;
         let mut left = NOTICES_MAX;
         for namespace in self.namespaces.list() {
@@ -197,16 +277,17 @@ impl Look {
                 };
                 let messages = Messages::new(datagram).filter_map(Result::ok);
                 let seen = messages.filter_map(|message| diag::of_notice(&message));
-                ended.extend(seen.filter_map(|seen| self.table.ended(inode, &seen)));
+                let ended = seen.filter_map(|seen| self.table.ended(inode, &seen));
+                self.unsettled.extend(ended);
             }
             losses += socket.losses() - before;
         }
         Ok(losses)
     }
 
-    /// What is waited for between two looks.
-    pub(super) const fn endings(&self) -> &Endings {
-        &self.endings
+    /// Returns when there is something to be read between two looks. Cancel safe.
+    pub(super) async fn wait(&mut self) {
+        self.endings.wait(self.has_waited).await;
     }
 
     /// The sockets.
@@ -220,74 +301,16 @@ impl Look {
     }
 }
 
+fn owners(settings: &Settings) -> Owners {
+    let owners = Owners::new(settings.proc.clone(), NOT_WANTED);
+    match settings.has_programs {
+        true => owners.with_iterator(),
+        false => owners,
+    }
+}
+
 fn failed(error: &NetlinkError) -> SourceError {
     SourceError::Failed(format!("notices of sockets can't be read: {error}"))
-}
-
-/// What a dump needs in hand.
-struct Dumper<'a> {
-    table: &'a mut Table,
-    buffer: &'a mut ReceiveBuffer,
-    requests: &'a mut Requests,
-    sequence: &'a mut u32,
-}
-
-impl Dumper<'_> {
-    /// As [`Self::dump`], each family by itself if the kernel doesn't know both at once.
-    fn dump_or_parts(
-        &mut self,
-        namespace: &mut Namespace,
-        what: (Transport, Family),
-    ) -> Result<(), NetlinkError> {
-        let dumped = self.dump(namespace, what);
-        if what.1 != Family::Any || !matches!(dumped, Err(NetlinkError::Refused { .. })) {
-            return dumped;
-        }
-        let parts = TCP_DUMPS.map(|part| self.dump(namespace, part));
-        parts.into_iter().collect()
-    }
-
-    /// All sockets of a namespace that are of a transport and family.
-    fn dump(
-        &mut self,
-        namespace: &mut Namespace,
-        what: (Transport, Family),
-    ) -> Result<(), NetlinkError> {
-        let mut tries_left = DUMP_TRIES_MAX;
-        loop {
-            tries_left -= 1;
-            *self.sequence = self.sequence.wrapping_add(1);
-            self.requests.clear();
-            diag::ask(self.requests, *self.sequence, what, STATES);
-            let table = &mut *self.table;
-            let each = |message: &Message<'_>| {
-                if let Some(seen) = diag::of_dump(message, what.0) {
-                    table.see(namespace.inode, &seen);
-                }
-            };
-            let request = self.requests.as_bytes();
-            let ended = dump(
-                &mut namespace.dumps,
-                request,
-                *self.sequence,
-                self.buffer,
-                each,
-            );
-            match ended {
-                Ok(DumpEnd::Complete) => return Ok(()),
-                Ok(DumpEnd::Interrupted) if tries_left == 0 => {
-                    return Err(NetlinkError::Incomplete {
-                        protocol: namespace.dumps.protocol(),
-                        how: "it was interrupted by changes each time",
-                    });
-                }
-                // The kernel has no room, or is asked to come again.
-                Err(NetlinkError::Incomplete { .. }) if tries_left > 0 => {}
-                Err(error) => return Err(error),
-                Ok(DumpEnd::Interrupted) => {}
-            }
-        }
-    }
 }
 
 /// Why the kernel doesn't tell of sockets that end; none if it does.
@@ -305,25 +328,7 @@ fn why_no_endings(error: &NetlinkError) -> String {
     }
 }
 
-/// Why the kernel lists no sockets; none if it lists some.
-pub(super) fn probe() -> Option<String> {
-    let ask = |what| -> Result<DumpEnd, NetlinkError> {
-        let mut socket = NetlinkSocket::open(SOCK_DIAG, namespaces::PROTOCOL, 0)?;
-        let mut requests = Requests::default();
-        diag::ask(&mut requests, 1, what, LISTEN_STATES);
-        let mut buffer = ReceiveBuffer::new();
-        dump(&mut socket, requests.as_bytes(), 1, &mut buffer, |_| {})
-    };
-    let mut refused = None;
-    for what in DUMPS.into_iter().chain(TCP_DUMPS) {
-        match ask(what) {
-            Ok(_) => return None,
-            Err(error) => refused = Some(error),
-        }
-    }
-    let error = refused?;
-    Some(format!(
-        "{error}: the kernel needs CONFIG_INET_DIAG, and the modules tcp_diag and udp_diag where they are not \
-         built in"
-    ))
+/// Why the kernel doesn't tell whose short connections are; none if it does. The program is loaded for a moment.
+pub(super) fn probe_holders() -> Option<String> {
+    HolderFeed::open(SOCKET_RING_BYTES).err()
 }

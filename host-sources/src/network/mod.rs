@@ -2,20 +2,25 @@
 //! the looks the kernel's word on each that ends.
 //!
 //! So a connection that lives between two looks is told as well, opened and closed at once with its last
-//! counters; only its owner isn't known, for the kernel's notice doesn't say it. It judges nothing. The
-//! invariant: a connection's name stays the same for as long as its socket lives, and each end is told once.
+//! counters. The notice doesn't say whose it was: for TCP that is what small programs in the kernel are for, which
+//! tell who connects, listens and closes. It judges nothing. The invariant: a connection's name stays the same for as long
+//! as its socket lives, each end is told once, and a pid is of a process that has held the socket, or none.
 //!
 //! - `diag`: what the kernel says of a socket, from bytes;
+//! - `dumps`: all of them, asked for until they are whole;
 //! - `namespaces`: where it is asked;
 //! - `table`: what is new, changed and gone;
-//! - `owners`: whose a socket is;
+//! - `owners`: whose a socket is, by its descriptors;
+//! - `holders`: whose it was, as the kernel's programs tell it;
 //! - `endings`: waiting for ends;
 //! - `look`: all of that, once.
 
 mod diag;
+mod dumps;
 mod endings;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod holders;
 mod look;
 mod namespaces;
 mod owners;
@@ -31,20 +36,19 @@ use async_trait::async_trait;
 use weir_bus::event::NetworkEvent;
 use weir_bus::{DropReason, Kind, Pace, SourceCaps, Timestamp};
 
+use crate::ebpf::SOCKET_RING_BYTES;
 use crate::emitter::Emitter;
-use crate::schedule::{COST_SHARE_DEFAULT, ScheduleOptions};
+use crate::schedule::ScheduleOptions;
 use crate::source::{EventSource, SourceContext, SourceError, SourceHealth};
 use crate::tiers::TierReport;
-use look::{Look, Troubles};
+use look::{Look, Missed, Troubles};
 use row::Lifecycle;
-use table::Ended;
+use table::{Ended, Table};
 
 /// The name of the source where nothing else is said.
 pub const NETWORK_SOURCE_NAME: &str = "network";
 /// How often the source looks where nothing else is said.
 pub const INTERVAL_DEFAULT: Duration = Duration::from_secs(1);
-/// The shortest interval: below it a look at a large host would never end before the next.
-pub const INTERVAL_MIN: Duration = Duration::from_millis(10);
 /// Sockets that are followed, so that no flood of connections takes the collector's memory: some 40 MiB.
 pub const SOCKETS_MAX: usize = 131_072;
 /// How often new network namespaces are looked for; it costs one link for each process.
@@ -61,6 +65,10 @@ const LOSS_REMEMBERED: Duration = Duration::from_secs(60);
 const LOOKS: &str = "sock_diag with tcp_info";
 /// How their ends are heard of.
 const ENDINGS: &str = "notices of sockets that end";
+/// How descriptors of sockets are found, all at once.
+const FILES: &str = "eBPF iterator over open files";
+/// How it is known whose short connections are.
+const HOLDERS: &str = "eBPF owners of short connections";
 /// Where.
 const NAMESPACES: &str = "all network namespaces";
 
@@ -71,6 +79,10 @@ struct Settings {
     namespaces_interval: Duration,
     receive_bytes: usize,
     sockets_max: usize,
+    /// Room in the kernel for who had sockets in hand.
+    ring_bytes: u32,
+    /// Whether programs may be loaded.
+    has_programs: bool,
 }
 
 impl Default for Settings {
@@ -80,6 +92,8 @@ impl Default for Settings {
             namespaces_interval: NAMESPACES_INTERVAL,
             receive_bytes: RECEIVE_BYTES,
             sockets_max: SOCKETS_MAX,
+            ring_bytes: SOCKET_RING_BYTES,
+            has_programs: true,
         }
     }
 }
@@ -90,8 +104,9 @@ struct Condition {
     /// None before the first look.
     took: Option<Duration>,
     troubles: Troubles,
-    losses: u64,
+    missed: Missed,
     lost_last: Option<Instant>,
+    unheld_last: Option<Instant>,
 }
 
 /// Looks at all sockets at an interval.
@@ -99,11 +114,15 @@ struct Condition {
 /// The first look's rows are `observed`; afterwards a new socket's row is `opened`, one whose state, addresses or
 /// owner are others than before is `changed`, and one that has ended has a last row `closed`, as soon as the
 /// kernel says so, with its last counters. A socket that opens and ends between two looks has both rows then.
+///
+/// The process in a row is who closed the socket or shut it down, where that was told; else who is found with a
+/// descriptor of it, the first of several; else who connected it or made it listen. So an accepted connection has no
+/// pid before a look has found its descriptor, and one that nobody accepts has none at all: who listens isn't who
+/// accepts. So has a UDP socket that lives between two looks. Where the host allows no eBPF, only what a look finds is
+/// told.
 pub struct NetworkSource {
     name: String,
-    /// None: only while somebody asks.
-    interval: Option<Duration>,
-    cost_share: f64,
+    schedule: ScheduleOptions,
     settings: Settings,
     /// The next snapshot's id; it goes on counting when the source is started again.
     snapshot_id: AtomicU64,
@@ -111,30 +130,22 @@ pub struct NetworkSource {
 }
 
 impl NetworkSource {
-    /// A source that looks every `interval`, at least [`INTERVAL_MIN`].
+    /// A source that looks every `interval`.
     #[must_use]
     pub fn new(interval: Duration) -> Self {
         Self {
             name: NETWORK_SOURCE_NAME.to_owned(),
-            interval: Some(interval.max(INTERVAL_MIN)),
-            cost_share: COST_SHARE_DEFAULT,
+            schedule: ScheduleOptions::every(interval),
             settings: Settings::default(),
             snapshot_id: AtomicU64::new(1),
             condition: Mutex::default(),
         }
     }
 
-    /// The same, which looks only while somebody asks; what ends is still told as it ends.
+    /// The same at other times, or only while somebody asks, or for another share of a core.
     #[must_use]
-    pub const fn on_demand(mut self) -> Self {
-        self.interval = None;
-        self
-    }
-
-    /// The same with another share of a core that it may cost; what costs more looks more seldom.
-    #[must_use]
-    pub const fn cost_share(mut self, share: f64) -> Self {
-        self.cost_share = share;
+    pub const fn scheduled(mut self, schedule: ScheduleOptions) -> Self {
+        self.schedule = schedule;
         self
     }
 
@@ -152,14 +163,14 @@ impl NetworkSource {
     }
 
     /// Sends the look's rows as a snapshot.
-    async fn emit(&self, emitter: &Emitter, look: &Look, row: &mut NetworkEvent) {
+    async fn emit(&self, emitter: &Emitter, table: &Table, row: &mut NetworkEvent) {
         row.timestamp = Timestamp::now();
         emitter.begin_snapshot(self.snapshot_id.fetch_add(1, Ordering::Relaxed));
-        for gone in look.table().gone() {
+        for gone in table.gone() {
             row::fill(row, gone, Lifecycle::Closed);
             emitter.emit(row).await;
         }
-        for known in look.table().present() {
+        for known in table.present() {
             row::fill(row, known, Lifecycle::of(known));
             emitter.emit(row).await;
         }
@@ -179,12 +190,21 @@ impl NetworkSource {
         }
     }
 
-    /// Notes losses; whether the one before is long ago.
-    fn note_losses(&self, losses: u64) -> bool {
+    /// Notes what was missed; whether a look has to follow, for what was missed before is long ago.
+    fn note_missed(&self, missed: Missed) -> bool {
         let mut condition = self.condition();
-        condition.losses += losses;
-        let before = condition.lost_last.replace(Instant::now());
-        before.is_none_or(|before| before.elapsed() > LOSS_PAUSE)
+        condition.missed.notices += missed.notices;
+        condition.missed.holders += missed.holders;
+        let is_long_ago =
+            |before: Option<Instant>| before.is_none_or(|before| before.elapsed() > LOSS_PAUSE);
+        let mut wants_look = false;
+        if missed.notices > 0 {
+            wants_look |= is_long_ago(condition.lost_last.replace(Instant::now()));
+        }
+        if missed.holders > 0 {
+            wants_look |= is_long_ago(condition.unheld_last.replace(Instant::now()));
+        }
+        wants_look
     }
 
     fn note_look(&self, look: &Look, took: Duration) {
@@ -215,15 +235,18 @@ impl EventSource for NetworkSource {
     }
 
     fn unavailable(&self) -> Option<String> {
-        self.condition().troubles.no_endings = look::probe_endings();
-        look::probe()
+        let (no_endings, no_holders) = (look::probe_endings(), look::probe_holders());
+        let no_iterator = owners::probe_iterator();
+        let mut condition = self.condition();
+        condition.troubles.no_endings = no_endings;
+        condition.troubles.no_holders = no_holders;
+        condition.troubles.no_iterator = no_iterator;
+        drop(condition);
+        dumps::probe()
     }
 
     fn schedule(&self) -> Option<ScheduleOptions> {
-        Some(ScheduleOptions {
-            interval: self.interval,
-            cost_share: self.cost_share,
-        })
+        Some(self.schedule)
     }
 
     async fn start(&self, context: SourceContext) -> Result<(), SourceError> {
@@ -238,16 +261,16 @@ impl EventSource for NetworkSource {
                     Some(run) => Some(run),
                     None => return Ok(()),
                 },
-                () = look.endings().wait() => None,
+                () = look.wait() => None,
             };
-            let losses = look.read_endings(&mut ended)?;
+            let missed = look.read_endings(&mut ended)?;
             self.emit_ended(context.emitter(), &mut ended, &mut row)
                 .await;
-            if losses > 0 {
+            if missed.notices > 0 {
                 let reason = DropReason::Overflow;
                 context.emitter().lost(Kind::Network, None, reason);
             }
-            if losses > 0 && self.note_losses(losses) {
+            if self.note_missed(missed) {
                 // It may have been anything: only a look tells what is there.
                 context.want_run();
             }
@@ -258,7 +281,7 @@ impl EventSource for NetworkSource {
             look.take()?;
             self.note_look(&look, began.elapsed());
             context.ready();
-            self.emit(context.emitter(), &look, &mut row).await;
+            self.emit(context.emitter(), look.table(), &mut row).await;
             run.finished();
         }
     }
@@ -269,6 +292,8 @@ impl EventSource for NetworkSource {
         let mut reports = vec![
             TierReport::of(LOOKS, troubles.incomplete.clone()),
             TierReport::of(ENDINGS, troubles.no_endings.clone()),
+            TierReport::of(HOLDERS, troubles.no_holders.clone()),
+            TierReport::of(FILES, troubles.no_iterator.clone()),
         ];
         // Which namespaces there are isn't known before.
         if condition.took.is_some() {
@@ -281,11 +306,7 @@ impl EventSource for NetworkSource {
         let condition = self.condition();
         let mut reasons = reasons(&condition);
         let took = condition.took.unwrap_or_default();
-        if let Some(interval) = self.interval.filter(|interval| took > *interval) {
-            reasons.push(format!(
-                "a look took {took:?}, longer than its interval of {interval:?}: choose a longer one"
-            ));
-        }
+        reasons.extend(self.schedule.trouble_of(took));
         if reasons.is_empty() {
             return SourceHealth::Healthy;
         }
@@ -293,11 +314,13 @@ impl EventSource for NetworkSource {
     }
 }
 
-/// Asks for sockets, and to be told of their ends.
-pub(crate) fn try_all() -> [TierReport; 2] {
+/// Asks for sockets, to be told of their ends, and whose they are.
+pub(crate) fn try_all() -> [TierReport; 4] {
     [
-        TierReport::of(LOOKS, look::probe()),
+        TierReport::of(LOOKS, dumps::probe()),
         TierReport::of(ENDINGS, look::probe_endings()),
+        TierReport::of(HOLDERS, look::probe_holders()),
+        TierReport::of(FILES, owners::probe_iterator()),
     ]
 }
 
@@ -318,12 +341,24 @@ fn reasons(condition: &Condition) -> Vec<String> {
         reasons.push(format!(
             "the kernel had no room for notices of closed sockets, {} times: connections that opened and closed \
              between two looks are missing; run as root, or raise net.core.rmem_max",
-            condition.losses
+            condition.missed.notices
+        ));
+    }
+    if condition.unheld_last.as_ref().is_some_and(is_recent) {
+        reasons.push(format!(
+            "there was no room for who had sockets in hand, {} times: connections that opened and closed between two \
+             looks may have no pid",
+            condition.missed.holders
         ));
     }
     if let Some(why) = &troubles.no_endings {
         reasons.push(format!(
             "sockets that open and close between two looks are not seen: {why}"
+        ));
+    }
+    if let (None, Some(why)) = (&troubles.no_endings, &troubles.no_holders) {
+        reasons.push(format!(
+            "a connection that lives between two looks has no pid: {why}"
         ));
     }
     if troubles.owners_denied > 0 {

@@ -29,6 +29,10 @@ const MOUNTS_BYTES_MAX: u64 = 4 << 20;
 const LINK: (&[u8], &[u8]) = (b"net:[", b"]");
 /// More than such a link can have.
 const LINK_BYTES: usize = 64;
+/// How often a process's namespace is read before it is taken for its own: who begins may move.
+const READS: u8 = 2;
+/// In how many looks the namespace of each process is read, however long it is there: a minute, usually.
+const WHOLE_LOOKS: u64 = 12;
 /// The name of the protocol in errors.
 pub(super) const PROTOCOL: &str = "sock_diag";
 
@@ -42,12 +46,23 @@ pub(super) struct Namespace {
     pub(super) endings: Result<NetlinkSocket, NetlinkError>,
 }
 
+/// What was read of a process.
+#[derive(Clone, Copy)]
+struct Member {
+    /// Its namespace's inode; none where that may not be seen.
+    inode: Option<u64>,
+    reads: u8,
+}
+
 /// The namespaces that are watched.
 pub(super) struct Namespaces {
     proc: PathBuf,
     interval: Duration,
     receive_bytes: usize,
     looked: Option<Instant>,
+    looks: u64,
+    /// The processes that the last look found.
+    members: FxHashMap<u32, Member>,
     list: Vec<Namespace>,
     /// Those that couldn't be entered, so that each is tried once a while only.
     denied: FxHashSet<u64>,
@@ -76,6 +91,8 @@ impl Namespaces {
             interval,
             receive_bytes,
             looked: None,
+            looks: 0,
+            members: FxHashMap::default(),
             denied: FxHashSet::default(),
             denied_why: None,
             over_limit: 0,
@@ -163,21 +180,47 @@ impl Namespaces {
         let mut pids = Vec::new();
         owners::list(&self.proc, &mut pids);
         self.hidden = 0;
+        let before = std::mem::take(&mut self.members);
+        let is_whole = self.looks.is_multiple_of(WHOLE_LOOKS);
+        self.looks += 1;
         for pid in pids {
-            let path = self.proc.join(format!("{pid}/ns/net"));
-            match inode_of(&path) {
-                Ok(inode) => {
-                    found.entry(inode).or_insert(path);
+            let known = before.get(&pid).filter(|_| !is_whole);
+            let Some(member) = self.member(pid, known.copied()) else {
+                continue;
+            };
+            self.members.insert(pid, member);
+            match member.inode {
+                Some(inode) => {
+                    let path = || self.path_of(pid);
+                    found.entry(inode).or_insert_with(path);
                 }
-                Err(Errno::ACCESS | Errno::PERM) => self.hidden += 1,
-                // It has ended, or is a thread group whose leader has.
-                Err(_) => {}
+                None => self.hidden += 1,
             }
         }
         for (inode, path) in mounted(&self.proc.join("self/mountinfo")) {
             found.entry(inode).or_insert(path);
         }
         found
+    }
+
+    /// A process's namespace, read unless it is known; none if the process is gone.
+    fn member(&self, pid: u32, known: Option<Member>) -> Option<Member> {
+        let reads = known.map_or(0, |known| known.reads);
+        if reads >= READS {
+            return known;
+        }
+        let inode = match inode_of(&self.path_of(pid)) {
+            Ok(inode) => Some(inode),
+            Err(Errno::ACCESS | Errno::PERM) => None,
+            // It has ended, or is a thread group whose leader has.
+            Err(_) => return None,
+        };
+        let reads = reads.saturating_add(1);
+        Some(Member { inode, reads })
+    }
+
+    fn path_of(&self, pid: u32) -> PathBuf {
+        self.proc.join(format!("{pid}/ns/net"))
     }
 }
 

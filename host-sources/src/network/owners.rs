@@ -1,8 +1,9 @@
 //! Who holds a socket: from inodes to processes, by their descriptors.
 //!
 //! The kernel says a socket's inode and not its owner, and finding one costs a look at each descriptor of the
-//! machine; so only what isn't known yet is looked for, nearby first, and a bounded number of descriptors at a
-//! time. The invariant: a pid that is answered had the socket open, and its start time is of that very process.
+//! machine; so only what isn't known yet is looked for, and nearby first. The rest is asked of an eBPF iterator, all
+//! descriptors in one read, or where that can't be had of `/proc`, a bounded number of descriptors at a time. The
+//! invariant: a pid that is answered had the socket open, and its start time is of that very process.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -15,6 +16,8 @@ use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw};
 use rustix::io::Errno;
 use weir_bus::Timestamp;
 
+use crate::ebpf::FileIterator;
+use crate::ebpf::programs::files::{self, Descriptor};
 use crate::process::details::stat;
 
 /// Descriptors after which a walk goes on at the next look: some 0.1 s of system calls.
@@ -39,6 +42,18 @@ pub(super) struct Owner {
     descriptor: u32,
 }
 
+#[cfg(test)]
+impl Owner {
+    /// A process that holds the socket as its descriptor 3.
+    pub(super) const fn of(pid: u32) -> Self {
+        Self {
+            pid,
+            start_time: Timestamp(1),
+            descriptor: 3,
+        }
+    }
+}
+
 /// How a walk went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Walk {
@@ -51,6 +66,9 @@ pub(super) struct Walk {
 /// Finds owners; its buffers serve all walks.
 pub(super) struct Owners {
     proc: PathBuf,
+    /// The iterator, or why there is none; and what it wrote.
+    files: Result<FileIterator, String>,
+    records: Vec<u8>,
     descriptors_max: usize,
     likely: Vec<u32>,
     /// Where the last walk stopped, if it didn't get round.
@@ -62,14 +80,28 @@ pub(super) struct Owners {
 pub(super) type Wanted = FxHashMap<u32, Option<Owner>>;
 
 impl Owners {
-    pub(super) fn new(proc: PathBuf) -> Self {
+    /// By `/proc` alone, for the reason `why`.
+    pub(super) fn new(proc: PathBuf, why: &str) -> Self {
         Self {
             proc,
+            files: Err(why.to_owned()),
+            records: Vec::new(),
             descriptors_max: DESCRIPTORS_MAX,
             likely: Vec::new(),
             stopped_at: 0,
             pids: Vec::new(),
         }
+    }
+
+    /// The same by the iterator, where that can be had.
+    pub(super) fn with_iterator(mut self) -> Self {
+        self.files = open_iterator();
+        self
+    }
+
+    /// Why the iterator isn't used; none if it is.
+    pub(super) fn why_no_iterator(&self) -> Option<&String> {
+        self.files.as_ref().err()
     }
 
     /// The same with another bound, for tests.
@@ -99,7 +131,7 @@ impl Owners {
         }
         self.likely.extend(likely);
         self.likely.truncate(LIKELY_MAX);
-        let complete = walk.left == 0 || self.look_at_all(&mut walk);
+        let complete = walk.left == 0 || self.iterate(&mut walk) || self.look_at_all(&mut walk);
         Walk {
             complete,
             denied: walk.denied,
@@ -114,6 +146,29 @@ impl Owners {
         let mut buffer = [0; LINK_BYTES];
         let read = readlinkat_raw(CWD, link, buffer.as_mut_slice()).unwrap_or_default();
         buffer.get(..read).and_then(inode_of) == Some(inode)
+    }
+
+    /// All sockets of all processes by the iterator; false if there is none.
+    fn iterate(&mut self, walk: &mut Walker<'_>) -> bool {
+        let Ok(files) = &self.files else {
+            return false;
+        };
+        if let Err(error) = files.read(&mut self.records) {
+            self.files = Err(error.to_string());
+            return false;
+        }
+        // It may look everywhere.
+        walk.denied = 0;
+        let records = std::mem::take(&mut self.records);
+        let (mut rest, tick_ns) = (records.as_slice(), stat::tick_ns().max(1));
+        while let Some((descriptor, next)) = files::read(rest) {
+            rest = next;
+            if walk.take(&descriptor, tick_ns) {
+                self.note_likely(descriptor.pid);
+            }
+        }
+        self.records = records;
+        true
     }
 
     /// All processes once, from where the last walk stopped; whether it got round.
@@ -162,7 +217,8 @@ impl Owners {
         walk.look_at(pid, &process, &descriptors)
     }
 
-    fn note_likely(&mut self, pid: u32) {
+    /// Has a process looked at before most others.
+    pub(super) fn note_likely(&mut self, pid: u32) {
         if !self.likely.contains(&pid) {
             self.likely.insert(0, pid);
             self.likely.truncate(LIKELY_MAX);
@@ -179,6 +235,21 @@ struct Walker<'a> {
 }
 
 impl Walker<'_> {
+    /// Takes in a descriptor that the iterator has found; whether it is wanted.
+    fn take(&mut self, descriptor: &Descriptor, tick_ns: u64) -> bool {
+        let inode = u32::try_from(descriptor.inode).ok();
+        let Some(found @ None) = inode.and_then(|inode| self.wanted.get_mut(&inode)) else {
+            return false;
+        };
+        *found = Some(Owner {
+            pid: descriptor.pid,
+            start_time: stat::start_time(descriptor.start_ns / tick_ns),
+            descriptor: descriptor.number,
+        });
+        self.left = self.left.saturating_sub(1);
+        true
+    }
+
     fn look_at(&mut self, pid: u32, process: &OwnedFd, descriptors: &OwnedFd) -> bool {
         let mut folder = [MaybeUninit::uninit(); FOLDER_BYTES];
         let mut entries = RawDir::new(descriptors, &mut folder);
@@ -217,6 +288,16 @@ impl Walker<'_> {
         }
         start_time.is_some()
     }
+}
+
+/// Loads the iterator; the error says why it can't be had.
+fn open_iterator() -> Result<FileIterator, String> {
+    FileIterator::open().map_err(|error| error.to_string())
+}
+
+/// Why there is no iterator; none if there is. It is loaded for a moment.
+pub(super) fn probe_iterator() -> Option<String> {
+    open_iterator().err()
 }
 
 fn start_of(process: &OwnedFd) -> Option<Timestamp> {

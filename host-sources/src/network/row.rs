@@ -56,8 +56,9 @@ pub(super) fn fill(row: &mut NetworkEvent, known: &Known, lifecycle: Lifecycle) 
     };
     state.clone_into(&mut row.state);
     lifecycle.as_str().clone_into(&mut row.lifecycle);
-    row.pid = known.owner.map(|owner| owner.pid);
-    row.process_start_time = known.owner.map(|owner| owner.start_time);
+    let process = known.process();
+    row.pid = process.map(|(pid, _)| pid);
+    row.process_start_time = process.map(|(_, start_time)| start_time);
     row.bytes_sent = seen.bytes.map(|bytes| bytes.sent);
     row.bytes_received = seen.bytes.map(|bytes| bytes.received);
     row.user_id = known.user_id;

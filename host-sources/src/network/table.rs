@@ -10,7 +10,10 @@ use std::fmt::Write as _;
 
 use rustc_hash::FxHashMap;
 
+use weir_bus::Timestamp;
+
 use super::diag::{End, Seen, State, Transport};
+use super::holders::Holder;
 use super::owners::Owner;
 
 /// Looks in which each owner is once made sure of: a descriptor may be handed on, or its process replaced.
@@ -32,8 +35,12 @@ pub(super) struct Known {
     pub(super) destination_address: Option<String>,
     /// None where it isn't known: a socket that was first told of at its end.
     pub(super) user_id: Option<u32>,
+    /// Whose descriptor a look has found.
     pub(super) owner: Option<Owner>,
-    /// Whether it has had an owner that was found.
+    /// Who had it in hand last, as the kernel told it.
+    pub(super) holder: Option<Holder>,
+    /// Whose it was at the look before, and whether anybody's ever.
+    told: Option<(u32, Timestamp)>,
     was_owned: bool,
     /// The look at which its owner is searched for next, and how often that was in vain.
     search_at: u64,
@@ -55,6 +62,8 @@ impl Known {
             destination_address: seen.destination.as_ref().map(text),
             user_id: Some(seen.user_id),
             owner: None,
+            holder: None,
+            told: None,
             was_owned: false,
             search_at: look,
             searches: 0,
@@ -62,6 +71,32 @@ impl Known {
             is_new: false,
             is_changed: false,
         }
+    }
+
+    /// Whose it is, as pid and start of the process: of who closed it, else of who holds a descriptor, else of who
+    /// connected it or made it listen.
+    pub(super) fn process(&self) -> Option<(u32, Timestamp)> {
+        let of_holder = |holder: Holder| (holder.pid, holder.start_time);
+        let closed = self.holder.filter(Holder::has_let_go);
+        let owner = self.owner.map(|owner| (owner.pid, owner.start_time));
+        closed
+            .map(of_holder)
+            .or(owner)
+            .or(self.holder.map(of_holder))
+    }
+
+    /// Takes in who had it in hand.
+    pub(super) fn hold(&mut self, holder: Holder) {
+        self.holder = Some(holder.after(self.holder));
+        self.user_id = self.user_id.or(Some(holder.user_id));
+    }
+
+    /// Another process than at the look before is a change.
+    fn settle_owner(&mut self) {
+        let now = self.process();
+        let before = std::mem::replace(&mut self.told, now);
+        self.is_changed |= now != before && self.was_owned;
+        self.was_owned |= now.is_some();
     }
 
     /// Takes in what is seen now; whether more than counters changed.
@@ -233,6 +268,23 @@ impl Table {
         })
     }
 
+    /// Takes in who had the last look's sockets in hand, and those that have gone.
+    pub(super) fn take_holders(&mut self, mut holder: impl FnMut(Key) -> Option<Holder>) {
+        for place in &self.order {
+            let Some(known) = known_at(&mut self.known, *place) else {
+                continue;
+            };
+            if let Some(holder) = holder((known.namespace, known.seen.cookie)) {
+                known.hold(holder);
+            }
+        }
+        for gone in &mut self.gone {
+            if let Some(holder) = holder((gone.namespace, gone.seen.cookie)) {
+                gone.hold(holder);
+            }
+        }
+    }
+
     /// Calls `each` for every socket of the last look whose owner has to be searched for, or made sure of.
     pub(super) fn ask_owners(&mut self, mut each: impl FnMut(u32, Question<'_>)) {
         let look = self.look;
@@ -253,7 +305,9 @@ impl Table {
                         each(inode, Question::StillHolds(owner));
                     }
                 }
-                None if known.search_at <= look => each(inode, Question::Who),
+                None if known.search_at <= look => {
+                    each(inode, Question::Who(known.holder.map(|holder| holder.pid)));
+                }
                 None => {}
             }
         }
@@ -269,25 +323,28 @@ impl Table {
             if !known.has_descriptor() {
                 continue;
             }
-            let is_changed = match answer(known.seen.inode) {
-                None => continue,
+            match answer(known.seen.inode) {
+                None | Some(Answer::Unasked) => {}
                 Some(Answer::Owner(owner)) => {
-                    let changed = known.owner.is_none_or(|before| {
-                        (before.pid, before.start_time) != (owner.pid, owner.start_time)
-                    });
-                    known.owner = Some(owner);
                     known.searches = 0;
-                    changed && std::mem::replace(&mut known.was_owned, true)
+                    known.owner = Some(owner);
                 }
                 Some(Answer::Nobody) => {
                     let pause = 1_u64 << known.searches.min(SEARCH_PAUSE_LOOKS_MAX.ilog2());
                     known.search_at = look + pause;
                     known.searches = known.searches.saturating_add(1);
-                    known.owner.take().is_some()
+                    known.owner = None;
                 }
-                Some(Answer::Unasked) => false,
-            };
-            known.is_changed |= is_changed;
+            }
+        }
+    }
+
+    /// Ends the questions: whose a socket is now stands in its row.
+    pub(super) fn settle_owners(&mut self) {
+        for place in &self.order {
+            if let Some(known) = known_at(&mut self.known, *place) {
+                known.settle_owner();
+            }
         }
     }
 
@@ -314,8 +371,8 @@ fn known_at(known: &mut [Option<Known>], place: usize) -> Option<&mut Known> {
 
 /// What is asked about a socket's owner.
 pub(super) enum Question<'a> {
-    /// Who holds it?
-    Who,
+    /// Who holds it? Perhaps this pid, which had it in hand.
+    Who(Option<u32>),
     /// Does this process still hold it?
     StillHolds(&'a Owner),
 }

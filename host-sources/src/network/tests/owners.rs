@@ -9,10 +9,17 @@ use proptest::prelude::*;
 
 use super::super::owners::{Owner, Owners, Walk, Wanted, inode_of};
 
+/// Looks after which whoever was forked meanwhile must have gone.
+const LOOKS_MAX: usize = 1_000;
+
 fn inode(descriptor: &impl std::os::fd::AsRawFd) -> u32 {
     let link = format!("/proc/self/fd/{}", descriptor.as_raw_fd());
     let link = fs::read_link(link).unwrap();
     inode_of(link.as_os_str().as_encoded_bytes()).unwrap()
+}
+
+fn walking(proc: &Path) -> Owners {
+    Owners::new(proc.to_owned(), "walks")
 }
 
 fn find(owners: &mut Owners, inodes: &[u32]) -> (Vec<Option<Owner>>, Walk) {
@@ -23,7 +30,7 @@ fn find(owners: &mut Owners, inodes: &[u32]) -> (Vec<Option<Owner>>, Walk) {
 
 #[test]
 fn a_socket_is_its_process_until_it_is_closed() {
-    let mut owners = Owners::new(PathBuf::from("/proc"));
+    let mut owners = walking(Path::new("/proc"));
     let (tcp, udp) = (
         TcpListener::bind("127.0.0.1:0").unwrap(),
         UdpSocket::bind("[::1]:0").unwrap(),
@@ -42,6 +49,51 @@ fn a_socket_is_its_process_until_it_is_closed() {
     let (found, walk) = find(&mut owners, &[0]);
     assert_eq!((found, walk.complete), (vec![None], true));
     assert_eq!(find(&mut owners, &[]).1, Walk::default());
+}
+
+#[test]
+fn the_iterator_finds_whom_a_walk_finds() {
+    let mut walking = walking(Path::new("/proc"));
+    let iterating = || Owners::new(PathBuf::from("/proc"), "walks").with_iterator();
+    if let Some(refused) = iterating().why_no_iterator() {
+        assert!(!rustix::process::geteuid().is_root(), "{refused}");
+        println!("skipped: {refused}");
+        return;
+    }
+    let (tcp, udp) = (
+        TcpListener::bind("[::1]:0").unwrap(),
+        UdpSocket::bind("127.0.0.1:0").unwrap(),
+    );
+    let (unix, _peer) = std::os::unix::net::UnixStream::pair().unwrap();
+    let mut child = std::process::Command::new("sleep")
+        .arg("1000")
+        .stdin(std::os::fd::OwnedFd::from(tcp.try_clone().unwrap()))
+        .spawn()
+        .unwrap();
+    let of_child = inode(&tcp);
+    drop(tcp);
+    let inodes = [of_child, inode(&udp), inode(&unix), 0];
+    let expected = [Some(child.id()), Some(std::process::id()), None, None];
+    // What another test forks meanwhile holds all that was open here until it execs or ends, and may be found first.
+    let (found, owners) = (0..LOOKS_MAX)
+        .find_map(|_| {
+            // Nothing but the iterator knows anybody: nobody has had a socket yet.
+            let mut owners = iterating();
+            let (found, walk) = find(&mut owners, &inodes);
+            assert!(walk.complete && walk.denied == 0);
+            let pids: Vec<_> = found
+                .iter()
+                .map(|owner| owner.map(|owner| owner.pid))
+                .collect();
+            (pids == expected).then_some((found, owners))
+        })
+        .expect("the processes that hold the sockets are found");
+    let (walked, _) = find(&mut walking, &inodes);
+    // Sockets of other families aren't iterated over.
+    assert_eq!(found[..2], walked[..2]);
+    assert!(owners.still_holds(&found[0].unwrap(), of_child));
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 /// A process in a folder that looks like `/proc`.
@@ -63,7 +115,7 @@ fn a_walk_that_is_bounded_goes_on_where_it_stopped() {
         fake_process(proc.path(), pid, &["/dev/null", &own, "pipe:[100]"]);
     }
     // Three descriptors a process: two processes a walk.
-    let mut owners = Owners::new(proc.path().to_owned()).bounded(6);
+    let mut owners = walking(proc.path()).bounded(6);
     let mut walks = 0;
     loop {
         let (found, walk) = find(&mut owners, &[900]);
@@ -87,9 +139,9 @@ fn a_process_that_ends_while_it_is_looked_at_owns_nothing() {
     fs::remove_file(proc.path().join("5/stat")).unwrap();
     fs::create_dir(proc.path().join("6")).unwrap();
     fs::write(proc.path().join("7"), "no folder").unwrap();
-    let mut owners = Owners::new(proc.path().to_owned());
+    let mut owners = walking(proc.path());
     assert_eq!(find(&mut owners, &[77]).0, [None]);
-    let mut nowhere = Owners::new(proc.path().join("none"));
+    let mut nowhere = walking(&proc.path().join("none"));
     assert_eq!(find(&mut nowhere, &[77]).0, [None]);
 }
 
@@ -113,7 +165,7 @@ proptest! {
             }
             let _ = fs::write(proc.path().join(name).join("stat"), stat);
         }
-        let mut owners = Owners::new(proc.path().to_owned()).bounded(bound);
+        let mut owners = walking(proc.path()).bounded(bound);
         for _ in 0..3 {
             find(&mut owners, &[1, 2, 3]);
         }

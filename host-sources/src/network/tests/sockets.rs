@@ -14,30 +14,30 @@ use tokio::task::JoinHandle;
 use weir_bus::{Batcher, BatcherLimits, CollectionEvent, Settlement};
 
 use super::*;
-use crate::schedule::Schedule;
+use crate::schedule::{INTERVAL_MIN, Schedule};
 use crate::source::ContextHandle;
 
 /// Longer than anything here takes on the busiest machine: reaching it is a failure.
 const PATIENCE: Duration = Duration::from_secs(60);
 const INTERVAL: Duration = Duration::from_millis(20);
 /// A look that never comes within a test: what is told meanwhile is told by the kernel's notices.
-const NEVER: Duration = Duration::from_secs(3_600);
+pub(super) const NEVER: Duration = Duration::from_secs(3_600);
 
 /// A network source that runs, and what it has sent.
-struct Watched {
+pub(super) struct Watched {
     batcher: Arc<Batcher>,
-    source: Arc<NetworkSource>,
+    pub(super) source: Arc<NetworkSource>,
     handle: ContextHandle,
     task: JoinHandle<Result<(), SourceError>>,
-    rows: Vec<NetworkEvent>,
+    pub(super) rows: Vec<NetworkEvent>,
 }
 
 impl Watched {
-    async fn start(interval: Duration) -> Self {
+    pub(super) async fn start(interval: Duration) -> Self {
         Self::of(interval, Settings::default()).await
     }
 
-    async fn of(interval: Duration, settings: Settings) -> Self {
+    pub(super) async fn of(interval: Duration, settings: Settings) -> Self {
         let source = Arc::new(NetworkSource {
             settings: Settings {
                 namespaces_interval: Duration::ZERO,
@@ -66,7 +66,7 @@ impl Watched {
     }
 
     /// Takes in the next batch; whether it ends a look.
-    async fn batch(&mut self) -> bool {
+    pub(super) async fn batch(&mut self) -> bool {
         let next = tokio::time::timeout(PATIENCE, self.batcher.next());
         let batch = next.await.expect("the source sends nothing").unwrap();
         self.batcher.settle(&Settlement {
@@ -85,7 +85,7 @@ impl Watched {
     }
 
     /// Takes in what comes up to the end of the next look.
-    async fn look(&mut self) {
+    pub(super) async fn look(&mut self) {
         while !self.batch().await {}
     }
 
@@ -97,7 +97,7 @@ impl Watched {
     }
 
     /// The first row, of those that came and those that come, that is wanted.
-    async fn row(&mut self, wanted: impl Fn(&NetworkEvent) -> bool) -> NetworkEvent {
+    pub(super) async fn row(&mut self, wanted: impl Fn(&NetworkEvent) -> bool) -> NetworkEvent {
         let mut looked_at = 0;
         loop {
             let found = self.rows.iter().skip(looked_at).find(|row| wanted(row));
@@ -115,14 +115,14 @@ impl Watched {
             .await
     }
 
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         self.handle.stop();
         self.batcher.close();
         self.task.await.unwrap().unwrap();
     }
 }
 
-fn is_of(row: &NetworkEvent, address: SocketAddr) -> bool {
+pub(super) fn is_of(row: &NetworkEvent, address: SocketAddr) -> bool {
     row.source_port == address.port() && row.source_address == address.ip().to_string()
 }
 

@@ -6,8 +6,12 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 
 use super::super::diag::{Bytes, Seen, State, Transport};
+use super::super::holders::Holder;
+use super::super::owners::Owner;
 use super::super::row::Lifecycle;
-use super::super::table::{Answer, Table};
+use super::super::table::{Answer, Question, Table};
+use super::*;
+use crate::ebpf::programs::sockets::What;
 
 fn seen(cookie: u64, state: State) -> Seen {
     Seen {
@@ -150,6 +154,67 @@ fn an_owner_that_is_not_found_is_searched_for_less_and_less() {
         }
     }
     assert_eq!(searched, [1, 2, 4, 8, 16, 32]);
+}
+
+fn holder(pid: u32, what: What) -> Holder {
+    Holder {
+        pid,
+        start_time: Timestamp(1),
+        user_id: 7,
+        what,
+    }
+}
+
+#[test]
+fn a_socket_is_of_who_closed_it_else_of_who_holds_it_else_of_who_connected_it() {
+    let mut table = Table::new(9);
+    // One look: what the kernel told, whom a walk found, and what the row says.
+    let mut check =
+        |told: Option<Holder>, found: Option<u32>, expected: (Option<u32>, Lifecycle)| {
+            let mut told = told;
+            table.begin();
+            table.see(NAMESPACE, &seen(1, State::Established));
+            table.end(|_, _| true, |_| true);
+            table.take_holders(|_| told.take());
+            let mut asked = Vec::new();
+            table.ask_owners(|_, question| {
+                if let Question::Who(likely) = question {
+                    asked.extend(likely);
+                }
+            });
+            table.answer_owners(|_| {
+                Some(match found {
+                    Some(pid) => Answer::Owner(Owner::of(pid)),
+                    None => Answer::Nobody,
+                })
+            });
+            table.settle_owners();
+            let known = table.present().next().unwrap();
+            let pid = known.process().map(|(pid, _)| pid);
+            assert_eq!((pid, Lifecycle::of(known)), expected);
+            asked
+        };
+    let (observed, changed) = (Lifecycle::Observed, Lifecycle::Changed);
+    check(None, None, (None, observed));
+    let asked = check(Some(holder(5, What::TakenUp)), None, (Some(5), observed));
+    assert_eq!(asked, [5], "who connected it isn't looked at first");
+    check(None, Some(5), (Some(5), observed));
+    check(None, Some(6), (Some(6), changed));
+    check(None, Some(6), (Some(6), observed));
+    check(Some(holder(8, What::LetGo)), Some(6), (Some(8), changed));
+    // Whoever finds it dead isn't who closed it.
+    check(Some(holder(11, What::Destroyed)), None, (Some(8), observed));
+    // It was shut down, and is connected anew.
+    check(Some(holder(9, What::TakenUp)), None, (Some(9), changed));
+    let mut ended = table.ended(NAMESPACE, &seen(1, State::Close)).unwrap();
+    assert_eq!(ended.known.process().map(|(pid, _)| pid), Some(9));
+    ended.known.hold(holder(10, What::Destroyed));
+    assert_eq!(ended.known.process().map(|(pid, _)| pid), Some(10));
+    // What a look has seen is said by the look.
+    assert_eq!(ended.known.user_id, Some(0));
+    let mut ended = table.ended(NAMESPACE, &seen(2, State::Close)).unwrap();
+    ended.known.hold(holder(10, What::Destroyed));
+    assert_eq!(ended.known.user_id, Some(7));
 }
 
 #[derive(Clone, Debug)]
