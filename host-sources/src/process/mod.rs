@@ -38,10 +38,12 @@ use weir_bus::event::ProcessEvent;
 use weir_bus::{Pace, SourceCaps, Timestamp};
 
 use crate::emitter::Emitter;
-use crate::schedule::{COST_SHARE_DEFAULT, ScheduleOptions};
+use crate::redaction::{Redacting, Redaction};
+use crate::schedule::ScheduleOptions;
 use crate::source::{EventSource, SourceContext, SourceError, SourceHealth};
 #[cfg(target_os = "linux")]
 use crate::tiers::{TierReport, of_alternatives};
+use details::ReaderOptions;
 use hashes::Hashes;
 #[cfg(target_os = "linux")]
 use native::Look;
@@ -57,14 +59,12 @@ pub use tier::TierName;
 pub const PROCESS_SOURCE_NAME: &str = "process";
 /// How often the source looks where nothing else is said.
 pub const INTERVAL_DEFAULT: Duration = Duration::from_secs(1);
-/// The shortest interval: below it a look at a large host would never end before the next.
-pub const INTERVAL_MIN: Duration = Duration::from_millis(10);
 
 /// Processes that are followed, so that no fork bomb takes the collector's memory; four times what a
 /// host has where pids end at 32,768.
 const PROCESSES_MAX: usize = 131_072;
 /// Rows that are filled before they are handed over: each keeps its texts' memory.
-const ROWS_AT_ONCE: usize = 64;
+const ROWS_AT_ONCE: usize = 256;
 
 /// What the last look showed, for health.
 #[derive(Clone, Copy, Debug, Default)]
@@ -80,46 +80,37 @@ struct LastLook {
 /// the source of events beside it, where the host allows that.
 pub struct ProcessSource {
     name: String,
-    /// None: only while somebody asks.
-    interval: Option<Duration>,
-    cost_share: f64,
+    schedule: ScheduleOptions,
     /// The next snapshot's id; it goes on counting when the source is started again.
     snapshot_id: AtomicU64,
     last_look: Mutex<LastLook>,
-    /// Where digests come from; what was first at a path is remembered when the source is started again.
-    hashes: Option<Arc<Hashes>>,
+    /// Where digests come from, and what is replaced; what was first at a path is remembered when the source is
+    /// started again.
+    reading: ReaderOptions,
     /// How it looks, and with whom it shares what it knows.
     #[cfg(target_os = "linux")]
     native: native::Options,
 }
 
 impl ProcessSource {
-    /// A source that looks every `interval`, at least [`INTERVAL_MIN`].
+    /// A source that looks every `interval`.
     #[must_use]
     pub fn new(interval: Duration) -> Self {
         Self {
             name: PROCESS_SOURCE_NAME.to_owned(),
-            interval: Some(interval.max(INTERVAL_MIN)),
-            cost_share: COST_SHARE_DEFAULT,
+            schedule: ScheduleOptions::every(interval),
             snapshot_id: AtomicU64::new(1),
             last_look: Mutex::default(),
-            hashes: None,
+            reading: ReaderOptions::default(),
             #[cfg(target_os = "linux")]
             native: native::Options::default(),
         }
     }
 
-    /// The same, which looks only while somebody asks.
+    /// The same at other times, or only while somebody asks, or for another share of a core.
     #[must_use]
-    pub const fn on_demand(mut self) -> Self {
-        self.interval = None;
-        self
-    }
-
-    /// The same with another share of a core that it may cost; what costs more looks more seldom.
-    #[must_use]
-    pub const fn cost_share(mut self, share: f64) -> Self {
-        self.cost_share = share;
+    pub const fn scheduled(mut self, schedule: ScheduleOptions) -> Self {
+        self.schedule = schedule;
         self
     }
 
@@ -128,7 +119,15 @@ impl ProcessSource {
     /// Linux.
     #[must_use]
     pub fn hashing(mut self, on: bool) -> Self {
-        self.hashes = on.then(|| Arc::new(Hashes::new()));
+        self.reading.hashes = on.then(|| Arc::new(Hashes::new()));
+        self
+    }
+
+    /// The same with these secrets replaced in the command lines of its rows; by default those that
+    /// [`Redaction::builtin`] knows.
+    #[must_use]
+    pub fn redacting(mut self, redaction: Redaction) -> Self {
+        self.reading.redacting = Redacting::by(redaction);
         self
     }
 
@@ -147,31 +146,35 @@ impl ProcessSource {
     }
 
     /// Sends one look's rows as a snapshot.
-    async fn emit(&self, emitter: &Emitter, look: &Look, rows: &mut Vec<ProcessEvent>) {
+    async fn emit(&self, emitter: &Emitter, look: &mut Look, rows: &mut Vec<ProcessEvent>) {
         let timestamp = Timestamp::now();
         rows.resize_with(ROWS_AT_ONCE, ProcessEvent::default);
         emitter.begin_snapshot(self.snapshot_id.fetch_add(1, Ordering::Relaxed));
+        emitter.keep_snapshot();
         let mut from = 0;
         while from < look.rows() {
-            let (passed, filled) = look.fill(from, rows);
-            let rows = rows.get_mut(..filled).unwrap_or_default();
+            let filled = look.fill(from, rows);
+            let rows = rows.get_mut(..filled.rows).unwrap_or_default();
             for row in &mut *rows {
                 row.timestamp = timestamp;
             }
-            emitter.emit_all(rows).await;
-            from += passed.max(1);
+            match filled.standing {
+                Some((batch, at)) => emitter.emit_again(rows, (&batch, at)).await,
+                None => emitter.emit_all(rows).await,
+            };
+            from += filled.passed.max(1);
         }
-        emitter.end_snapshot();
+        look.end_look(emitter.end_snapshot());
     }
 
     #[cfg(target_os = "linux")]
     fn new_look(&self) -> Result<Look, SourceError> {
-        Look::new(&self.name, &self.native, self.hashes.clone())
+        Look::new(&self.name, &self.native, self.reading.clone())
     }
 
     #[cfg(not(target_os = "linux"))]
     fn new_look(&self) -> Result<Look, SourceError> {
-        Look::new(self.hashes.clone())
+        Look::new(self.reading.clone())
     }
 
     /// Returns when a look is wanted before its time. Cancel safe.
@@ -201,10 +204,13 @@ impl ProcessSource {
     pub fn events(&self) -> ProcessEvents {
         ProcessEvents::new(
             format!("{}-events", self.name),
-            self.interval,
+            self.schedule.interval,
             self.native.table.clone(),
             self.native.root.clone(),
-            self.hashes.clone(),
+            ReaderOptions {
+                hashes: self.reading.hashes.clone(),
+                redacting: self.reading.redacting.for_another(),
+            },
         )
     }
 
@@ -249,10 +255,7 @@ impl EventSource for ProcessSource {
     }
 
     fn schedule(&self) -> Option<ScheduleOptions> {
-        Some(ScheduleOptions {
-            interval: self.interval,
-            cost_share: self.cost_share,
-        })
+        Some(self.schedule)
     }
 
     async fn start(&self, context: SourceContext) -> Result<(), SourceError> {
@@ -277,7 +280,7 @@ impl EventSource for ProcessSource {
                 processes_over_limit: look.over_limit(),
             });
             context.ready();
-            self.emit(context.emitter(), &look, &mut rows).await;
+            self.emit(context.emitter(), &mut look, &mut rows).await;
             run.finished();
         }
     }
@@ -285,6 +288,10 @@ impl EventSource for ProcessSource {
     #[cfg(target_os = "linux")]
     fn tiers(&self) -> Vec<TierReport> {
         self.native.tiers.get()
+    }
+
+    fn redacted(&self) -> u64 {
+        self.reading.redacting.lines()
     }
 
     async fn health_check(&self) -> SourceHealth {
@@ -298,19 +305,19 @@ impl EventSource for ProcessSource {
                 last.processes_over_limit, PROCESSES_MAX
             ));
         }
-        if let Some(trouble) = self.hashes.as_ref().and_then(|hashes| hashes.trouble()) {
+        if let Some(trouble) = self
+            .reading
+            .hashes
+            .as_ref()
+            .and_then(|hashes| hashes.trouble())
+        {
             return SourceHealth::Degraded(trouble);
         }
         if let Some(reason) = self.no_events() {
             return SourceHealth::Degraded(reason);
         }
-        if let Some(interval) = self.interval.filter(|interval| last.took > *interval) {
-            return SourceHealth::Degraded(format!(
-                "a look took {:?}, longer than its interval of {interval:?}: choose a longer one",
-                last.took
-            ));
-        }
-        SourceHealth::Healthy
+        let slow = self.schedule.trouble_of(last.took);
+        slow.map_or(SourceHealth::Healthy, SourceHealth::Degraded)
     }
 }
 
@@ -319,7 +326,7 @@ impl EventSource for ProcessSource {
 pub(crate) fn try_all() -> Vec<TierReport> {
     let root = proc_root::ProcRoot::default();
     let looks = TierName::ALL.map(|name| {
-        let looked = tier::Tier::open(name, &root).and_then(|mut tier| tier.look(&mut Vec::new()));
+        let looked = tier::Tier::open(name, &root).and_then(|mut tier| tier.look());
         let looked = looked.map(drop).map_err(|error| error.to_string());
         (name.as_str(), looked)
     });

@@ -5,12 +5,14 @@
 
 use std::sync::Arc;
 
+use weir_bus::Batch;
 use weir_bus::event::ProcessEvent;
 
-use super::hashes::Hashes;
+use super::details::ReaderOptions;
 use super::proc_root::ProcRoot;
+use super::row::Filled;
 use super::table::{Looks, Table};
-use super::tier::{Seen, Tier, TierError, TierName};
+use super::tier::{Tier, TierError, TierName};
 use crate::source::SourceError;
 use crate::tiers::{Known, of_alternatives};
 
@@ -34,17 +36,16 @@ pub(super) struct Look {
     /// Tiers that can't be had, or failed.
     refused: Vec<(TierName, String)>,
     known: Arc<Known>,
-    seen: Vec<Seen>,
     looks: Looks,
     over_limit: usize,
 }
 
 impl Look {
-    /// `hashes`: where digests of executables come from.
+    /// `reading`: for the reader of details.
     pub(super) fn new(
         source: &str,
         options: &Options,
-        hashes: Option<Arc<Hashes>>,
+        reading: ReaderOptions,
     ) -> Result<Self, SourceError> {
         let mut refused = Vec::new();
         let tier = match options.only {
@@ -61,8 +62,7 @@ impl Look {
             only: options.only,
             refused,
             known: Arc::clone(&options.tiers),
-            seen: Vec::new(),
-            looks: Looks::new(options.table.clone(), &options.root, hashes)?,
+            looks: Looks::new(options.table.clone(), &options.root, reading)?,
             over_limit: 0,
         };
         look.tell_tiers();
@@ -84,17 +84,17 @@ impl Look {
     /// Looks at all processes.
     pub(super) fn take(&mut self) -> Result<(), SourceError> {
         self.over_limit = loop {
-            match self.tier.look(&mut self.seen) {
+            match self.tier.look() {
                 Ok(over) => break over,
                 Err(error) => self.fall_back(&error)?,
             }
         };
-        if self.seen.is_empty() {
+        if self.tier.seen().is_empty() {
             return Err(SourceError::Failed(
                 "the system shows no process at all, not even this one".to_owned(),
             ));
         }
-        self.looks.take(&self.seen, self.tier.turns());
+        self.looks.take(self.tier.seen(), self.tier.turns());
         Ok(())
     }
 
@@ -122,9 +122,14 @@ impl Look {
         self.looks.rows()
     }
 
-    /// Fills rows from the row `from` on; answers how many were passed, and how many filled.
-    pub(super) fn fill(&self, from: usize, rows: &mut [ProcessEvent]) -> (usize, usize) {
+    /// Fills rows from the row `from` on, but for their timestamps: rows that stand, or new ones.
+    pub(super) fn fill(&mut self, from: usize, rows: &mut [ProcessEvent]) -> Filled {
         self.looks.fill(from, rows)
+    }
+
+    /// The look is told, in these batches.
+    pub(super) fn end_look(&mut self, batches: Vec<Batch>) {
+        self.looks.end_look(batches);
     }
 
     /// Processes that the last look found, and that aren't followed.

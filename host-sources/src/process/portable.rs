@@ -4,18 +4,18 @@
 //! It sends nothing. The invariant: what a process has once and for all is read once for each
 //! (pid, start time), and again only after what looks like an exec.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 use sysinfo::{Process, ProcessesToUpdate, System, ThreadKind};
+use weir_bus::Batch;
 use weir_bus::event::ProcessEvent;
 
 use super::PROCESSES_MAX;
+use super::details::ReaderOptions;
 use super::details::portable::DetailsReader;
-use super::hashes::Hashes;
 use super::known::{Known, percent_of_core};
-use super::row::{self, Lifecycle};
+use super::row::{self, Filled, Lifecycle};
 use crate::source::SourceError;
 
 /// A process as it was at the last look that saw it.
@@ -46,12 +46,12 @@ pub(super) struct Look {
 }
 
 impl Look {
-    /// `hashes`: where digests of executables come from.
-    pub(super) fn new(hashes: Option<Arc<Hashes>>) -> Result<Self, SourceError> {
+    /// Begins with nothing known.
+    pub(super) fn new(options: ReaderOptions) -> Result<Self, SourceError> {
         let failed = |error| SourceError::Failed(format!("processes can't be read: {error}"));
         Ok(Self {
             system: System::new().map_err(failed)?,
-            reader: DetailsReader::new(hashes),
+            reader: DetailsReader::new(options),
             known: FxHashMap::default(),
             order: Vec::new(),
             gone: Vec::new(),
@@ -117,9 +117,8 @@ impl Look {
         self.gone.len() + self.order.len()
     }
 
-    /// Fills rows from the row `from` on, but for their timestamps; answers how many, and how many of them
-    /// are to be sent.
-    pub(super) fn fill(&self, from: usize, rows: &mut [ProcessEvent]) -> (usize, usize) {
+    /// Fills rows from the row `from` on, but for their timestamps.
+    pub(super) fn fill(&mut self, from: usize, rows: &mut [ProcessEvent]) -> Filled {
         let mut filled = 0;
         for (row, index) in rows.iter_mut().zip(from..) {
             let Some((followed, lifecycle)) = self.at(index) else {
@@ -129,8 +128,15 @@ impl Look {
             row::fill(row, &followed.known, parent, lifecycle);
             filled += 1;
         }
-        (filled, filled)
+        Filled {
+            passed: filled,
+            rows: filled,
+            standing: None,
+        }
     }
+
+    /// The look is told: its rows are made anew each time.
+    pub(super) fn end_look(&mut self, _: Vec<Batch>) {}
 
     fn at(&self, index: usize) -> Option<(&Followed, Lifecycle)> {
         if let Some(gone) = self.gone.get(index) {
@@ -161,7 +167,8 @@ impl Look {
         } else {
             present.or_else(gone)
         };
-        parent.filter(|parent| parent.known.details.start_time <= child.known.details.start_time)
+        parent
+            .filter(|parent| parent.known.details().start_time <= child.known.details().start_time)
     }
 }
 
@@ -198,11 +205,7 @@ impl Looker<'_> {
 impl Followed {
     fn first(reader: &mut DetailsReader, process: &Process, number: u64) -> Self {
         let mut followed = Self {
-            known: Known {
-                pid: process.pid().as_u32(),
-                details: reader.read(process),
-                ..Known::default()
-            },
+            known: Known::new(process.pid().as_u32(), reader.read(process)),
             is_new: number > 1,
             start_seconds: process.start_time(),
             cpu_ms: process.accumulated_cpu_time(),
@@ -229,8 +232,8 @@ impl Followed {
         // within the same second has less time behind it.
         let suspicious = process.virtual_memory() != self.virtual_bytes || cpu_ms < self.cpu_ms;
         let turn = number.wrapping_add(u64::from(self.known.pid));
-        reader.read_again(process, &mut self.known.details, suspicious, turn);
-        self.known.cpu_usage = elapsed_ms
+        reader.read_again(process, self.known.details_mut(), suspicious, turn);
+        self.known.measured.cpu_usage = elapsed_ms
             .filter(|elapsed| *elapsed > 0.0)
             .map(|elapsed| percent_of_core(cpu_ms.saturating_sub(self.cpu_ms), elapsed));
         self.cpu_ms = cpu_ms;
@@ -243,7 +246,7 @@ impl Followed {
     fn refresh(&mut self, process: &Process) {
         self.known.ppid = process.parent().map(sysinfo::Pid::as_u32);
         self.known.user_id = user_id(process);
-        self.known.memory_bytes = Some(process.memory());
+        self.known.measured.memory_bytes = Some(process.memory());
         self.virtual_bytes = process.virtual_memory();
     }
 }
@@ -268,13 +271,10 @@ mod tests {
     fn known(pid: u32, ppid: Option<u32>, start: i64, seen: u64) -> Followed {
         let mut details = Details::default();
         details.start_time = Timestamp(start);
+        let mut known = Known::new(pid, details);
+        known.ppid = ppid;
         Followed {
-            known: Known {
-                pid,
-                ppid,
-                details,
-                ..Known::default()
-            },
+            known,
             is_new: false,
             start_seconds: 0,
             cpu_ms: 0,
@@ -285,13 +285,13 @@ mod tests {
 
     #[test]
     fn a_parent_is_never_a_process_that_started_after_its_child() {
-        let mut look = Look::new(None).unwrap();
+        let mut look = Look::new(ReaderOptions::default()).unwrap();
         look.number = 5;
         look.known.insert(1, known(1, None, 10, 5));
         look.gone.push(known(2, Some(1), 20, 4));
         let check = |child: &Followed, parent: Option<(u32, i64)>| {
             let found = look.parent_of(child);
-            let found = found.map(|parent| (parent.known.pid, parent.known.details.start_time.0));
+            let found = found.map(|parent| (parent.known.pid, parent.known.details().start_time.0));
             assert_eq!(found, parent);
         };
         check(&known(7, Some(1), 30, 5), Some((1, 10)));
@@ -305,13 +305,37 @@ mod tests {
         check(&known(7, Some(2), 30, 5), None);
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn a_look_shows_no_secret_of_a_command_line() {
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", "read line", "sh", "--password=hunter2"])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut look = Look::new(ReaderOptions::default()).unwrap();
+        look.take().unwrap();
+        let mut rows = vec![ProcessEvent::default(); look.rows()];
+        look.fill(0, &mut rows);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let row = rows.iter().find(|row| row.pid == child.id()).unwrap();
+        assert_eq!(
+            row.command_line,
+            ["sh", "-c", "read line", "sh", "--password=***"]
+        );
+    }
+
     #[test]
     fn a_look_shows_what_is_there_and_the_next_what_has_become_of_it() {
-        let mut look = Look::new(None).unwrap();
+        let mut look = Look::new(ReaderOptions::default()).unwrap();
         let rows_of = |look: &mut Look| {
             look.take().unwrap();
             let mut rows = vec![ProcessEvent::default(); look.rows()];
-            assert_eq!(look.fill(0, &mut rows), (rows.len(), rows.len()));
+            let filled = look.fill(0, &mut rows);
+            assert_eq!((filled.passed, filled.rows), (rows.len(), rows.len()));
+            assert!(filled.standing.is_none());
+            look.end_look(Vec::new());
             rows
         };
         let own = |rows: &[ProcessEvent]| {

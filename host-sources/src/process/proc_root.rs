@@ -107,13 +107,6 @@ impl ProcReader {
         Ok(self.file.get(..bytes).unwrap_or_default())
     }
 
-    /// The same, and the open file, to be read by [`Self::line_of`] from now on.
-    pub(super) fn open_line(&mut self, pid: u32, file: &str) -> Result<(OwnedFd, &[u8]), Errno> {
-        let opened = self.open(pid, file)?;
-        let bytes = retried(|| read(&opened, &mut self.file))?;
-        Ok((opened, self.file.get(..bytes).unwrap_or_default()))
-    }
-
     /// What a file of one line that was opened before says now. It is that process's, whoever has the pid now.
     pub(super) fn line_of(&mut self, opened: &OwnedFd) -> Result<&[u8], Errno> {
         let bytes = retried(|| pread(opened, &mut self.file, 0))?;
@@ -154,7 +147,8 @@ impl ProcReader {
         Ok(statat(&self.folder, self.path.as_str(), AtFlags::empty())?.st_uid)
     }
 
-    fn open(&mut self, pid: u32, file: &str) -> Result<OwnedFd, Errno> {
+    /// A file, to be read by [`Self::line_of`] from now on.
+    pub(super) fn open(&mut self, pid: u32, file: &str) -> Result<OwnedFd, Errno> {
         set_path(&mut self.path, pid, file);
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         openat(&self.folder, self.path.as_str(), flags, Mode::empty())

@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use weir_bus::{Batcher, BatcherLimits, CollectionEvent, Settlement};
 
 use super::*;
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, ScheduleOptions};
 use crate::source::ContextHandle;
 
 /// Longer than anything here takes on the busiest machine: reaching it is a failure.
@@ -90,7 +90,10 @@ impl Watched {
 
 /// Looks often, whatever that costs.
 fn quick() -> ProcessSource {
-    ProcessSource::new(INTERVAL).cost_share(1.0)
+    ProcessSource::default().scheduled(ScheduleOptions {
+        interval: Some(INTERVAL),
+        cost_share: 1.0,
+    })
 }
 
 /// A child that is killed at the end of its test.
@@ -205,6 +208,50 @@ async fn a_process_keeps_its_name_from_run_to_run() {
     assert_eq!(starts.len(), 1, "{starts:?}");
     let age_ns = Timestamp::now().0 - starts[0].0;
     assert!((0..120_000_000_000).contains(&age_ns), "{age_ns}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn no_secret_of_a_command_line_is_in_any_row_of_a_look() {
+    let mut command = Command::new("sh");
+    command.args([
+        "-c",
+        "read line; exec sleep 1000",
+        "sh",
+        "--password=hunter2",
+    ]);
+    command.args(["--token", "hunter2", "customer-hunter2"]);
+    let mut child = Kept(command.stdin(Stdio::piped()).spawn().unwrap());
+    let pid = child.0.id();
+    let own = Redaction::new(true, &["customer-([a-z0-9]+)".to_owned()]);
+    let mut kinds = vec![quick().redacting(own.clone().unwrap())];
+    #[cfg(target_os = "linux")]
+    kinds.extend(TierName::ALL.map(|tier| quick().only(tier).redacting(own.clone().unwrap())));
+    for source in kinds {
+        // A way that this host doesn't offer.
+        if source.unavailable().is_some() {
+            continue;
+        }
+        let watched = Watched::of(source);
+        for _ in 0..7 {
+            let rows = watched.look().await;
+            let row = rows.iter().find(|row| row.pid == pid).unwrap();
+            assert!(!format!("{row:?}").contains("hunter2"), "{row:?}");
+            assert_eq!(
+                row.command_line[3..],
+                ["sh", "--password=***", "--token", "***", "customer-***"]
+            );
+        }
+        watched.stop().await;
+    }
+    // What was known is read again after an exec, and a source that replaces nothing says all.
+    let watched = Watched::of(quick().redacting(Redaction::none()));
+    let row = watched.row(|row| row.pid == pid).await;
+    assert!(row.command_line.contains(&"--password=hunter2".to_owned()));
+    drop(child.0.stdin.take());
+    let after = watched.row(|row| row.pid == pid && row.name == IDLE).await;
+    assert_eq!(after.command_line, [IDLE, IDLE_SECONDS]);
+    watched.stop().await;
 }
 
 #[cfg(unix)]

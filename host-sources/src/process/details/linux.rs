@@ -6,18 +6,17 @@
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use super::{COMMAND_LINE_BYTES_MAX, Details, cgroup, stat};
-use crate::process::hashes::{Hashes, OfExecutable, Whereabouts};
+use super::{COMMAND_LINE_READ_BYTES_MAX, Details, ReaderOptions, cgroup, stat};
+use crate::kernel_files::DELETED_SUFFIX;
+use crate::process::hashes::{OfExecutable, Whereabouts};
 use crate::process::proc_root::{ProcReader, ProcRoot};
+use crate::redaction::Redacting;
 
 /// Bytes that are read of a control group's file: 16 hierarchies of long paths.
 const CGROUP_BYTES_MAX: usize = 64 * 1024;
-/// What the kernel appends to the path of a file that was deleted.
-const DELETED_SUFFIX: &[u8] = b" (deleted)";
 
 /// What may have changed of a process's details.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,7 +37,8 @@ impl Stale {
         group: true,
     };
 
-    const fn is_anything(self) -> bool {
+    /// Whether anything may have.
+    pub(in crate::process) const fn is_anything(self) -> bool {
         self.executable || self.arguments || self.group
     }
 }
@@ -46,19 +46,20 @@ impl Stale {
 /// Reads details; its buffers serve all processes.
 pub(in crate::process) struct DetailsReader {
     proc: ProcReader,
-    /// Where digests come from; none: there are none.
-    hashes: Option<Arc<Hashes>>,
+    options: ReaderOptions,
 }
 
 impl DetailsReader {
-    pub(in crate::process) fn new(
-        root: &ProcRoot,
-        hashes: Option<Arc<Hashes>>,
-    ) -> Result<Self, Errno> {
+    pub(in crate::process) fn new(root: &ProcRoot, options: ReaderOptions) -> Result<Self, Errno> {
         Ok(Self {
             proc: root.reader()?,
-            hashes,
+            options,
         })
+    }
+
+    /// What is replaced in command lines, for arguments that come by another way.
+    pub(in crate::process) const fn redacting(&self) -> &Redacting {
+        &self.options.redacting
     }
 
     /// Everything, for a process that is seen for the first time, and that began at `start_ticks`.
@@ -166,7 +167,7 @@ impl DetailsReader {
 
     /// A digest for a process whose entry may be gone: that of the file at `path`, which is the one it ran.
     pub(in crate::process) fn take_digest_at(&mut self, path: &str, details: &mut Details) {
-        let (Some(hashes), Some(executable)) = (&self.hashes, &details.executable) else {
+        let (Some(hashes), Some(executable)) = (&self.options.hashes, &details.executable) else {
             return;
         };
         let at = Whereabouts {
@@ -224,8 +225,10 @@ impl DetailsReader {
 
     fn take_command_line(&mut self, pid: u32, details: &mut Details) {
         // A process that is ending has none any more: what is known stays.
-        match self.proc.file(pid, "cmdline", COMMAND_LINE_BYTES_MAX) {
-            Ok(bytes) if !bytes.is_empty() => details.set_command_line(bytes),
+        match self.proc.file(pid, "cmdline", COMMAND_LINE_READ_BYTES_MAX) {
+            Ok(bytes) if !bytes.is_empty() => {
+                details.set_command_line(bytes, &self.options.redacting);
+            }
             Err(Errno::ACCESS | Errno::PERM) => details.accessible = false,
             _ => {}
         }
@@ -239,7 +242,7 @@ impl DetailsReader {
         if !is_due && !is_waiting {
             return;
         }
-        let (Some(hashes), Some(path)) = (&self.hashes, &details.executable) else {
+        let (Some(hashes), Some(path)) = (&self.options.hashes, &details.executable) else {
             details.of_executable = OfExecutable::Unasked;
             return;
         };
@@ -275,7 +278,7 @@ impl Details {
     pub(in crate::process) fn forget_program(&mut self) {
         self.forget_executable();
         self.set_name(b"");
-        self.set_command_line(b"");
+        self.forget_command_line();
         self.of_executable = OfExecutable::Unasked;
     }
 

@@ -3,20 +3,23 @@
 //! It opens no file of its own, but to see whether the executable is still there.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use sysinfo::{Process, ProcessRefreshKind, UpdateKind};
 use weir_bus::Timestamp;
 
-use super::{Details, REREAD_LOOKS};
-use crate::process::hashes::Hashes;
+use super::{COMMAND_LINE_READ_BYTES_MAX, Details, REREAD_LOOKS, ReaderOptions};
+use crate::redaction::Redacting;
 
 /// Reads details.
-pub(in crate::process) struct DetailsReader;
+pub(in crate::process) struct DetailsReader {
+    redacting: Redacting,
+}
 
 impl DetailsReader {
-    pub(in crate::process) fn new(_: Option<Arc<Hashes>>) -> Self {
-        Self
+    pub(in crate::process) fn new(options: ReaderOptions) -> Self {
+        Self {
+            redacting: options.redacting,
+        }
     }
 
     /// What sysinfo shall read each time. Where a process can exec, its executable and arguments too.
@@ -40,7 +43,7 @@ impl DetailsReader {
             start_time: timestamp_of_seconds(process.start_time()),
             ..Details::default()
         };
-        take(process, &mut details);
+        self.take(process, &mut details);
         details
     }
 
@@ -57,25 +60,28 @@ impl DetailsReader {
             .map(|path| path.as_os_str().as_encoded_bytes());
         let link_changed = link.is_some_and(|link| link != details.link);
         if suspicious || link_changed || turn.is_multiple_of(REREAD_LOOKS) {
-            take(process, details);
+            self.take(process, details);
         }
     }
-}
 
-fn take(process: &Process, details: &mut Details) {
-    details.set_name(process.name().as_encoded_bytes());
-    details.accessible = process.exe().is_some();
-    if let Some(path) = process.exe() {
-        details.link = path.as_os_str().as_encoded_bytes().to_vec();
-        details.set_executable(path.as_os_str().as_encoded_bytes());
-        details.file_exists = Path::try_exists(path).ok();
+    fn take(&self, process: &Process, details: &mut Details) {
+        details.set_name(process.name().as_encoded_bytes());
+        details.accessible = process.exe().is_some();
+        if let Some(path) = process.exe() {
+            details.link = path.as_os_str().as_encoded_bytes().to_vec();
+            details.set_executable(path.as_os_str().as_encoded_bytes());
+            details.file_exists = Path::try_exists(path).ok();
+        }
+        let mut bytes = Vec::new();
+        for argument in process.cmd() {
+            bytes.extend_from_slice(argument.as_encoded_bytes());
+            bytes.push(0);
+            if bytes.len() > COMMAND_LINE_READ_BYTES_MAX {
+                break;
+            }
+        }
+        details.set_command_line(&bytes, &self.redacting);
     }
-    let mut bytes = Vec::new();
-    for argument in process.cmd() {
-        bytes.extend_from_slice(argument.as_encoded_bytes());
-        bytes.push(0);
-    }
-    details.set_command_line(&bytes);
 }
 
 /// Seconds since the epoch as a timestamp.

@@ -1,4 +1,4 @@
-//! `stat` and `statm`: a process's numbers as the kernel writes them on one line.
+//! `stat`, `statm` and `schedstat`: a process's numbers as the kernel writes them on one line.
 //!
 //! Bytes in, numbers out. The invariant: whatever stands in the process's name, each number is that of the
 //! right field, or none.
@@ -21,8 +21,9 @@ const RESIDENT_PAGES: usize = 21;
 const CODE_START: usize = 23;
 const STACK_START: usize = 25;
 const ARGUMENTS_START: usize = 45;
-/// The last field that is read, and one.
-const FIELDS: usize = 46;
+/// Places in `schedstat`: how long it ran, how long it waited to, how often it did.
+const RUN_NS: usize = 0;
+const TURNS: usize = 2;
 /// Nanoseconds of a second.
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -60,29 +61,82 @@ impl<'a> Stat<'a> {
         let name_end = line.iter().rposition(|byte| *byte == b')')?;
         let name = line.get(name_start..name_end)?;
         let rest = line.get(name_end.checked_add(1)?..)?;
-        let mut fields: [&[u8]; FIELDS] = [&[]; FIELDS];
-        let words = rest
-            .split(u8::is_ascii_whitespace)
-            .filter(|word| !word.is_empty());
-        for (field, word) in fields.iter_mut().zip(words) {
-            *field = word;
-        }
-        let number = |at: usize| unsigned(fields.get(at)?);
-        // Newer fields may be missing.
-        let place = |at| number(at).unwrap_or_default();
+        let mut words = Words { rest, next: 0 };
+        let state = *words.field(STATE)?.first()?;
+        let parent = u32::try_from(words.number(PARENT)?).ok()?;
+        let flags = u32::try_from(words.number(FLAGS)?).ok()?;
+        let cpu_ticks = [USER_TICKS, SYSTEM_TICKS].map(|field| words.number(field));
+        let [Some(user_ticks), Some(system_ticks)] = cpu_ticks else {
+            return None;
+        };
         Some(Self {
             name,
-            state: *fields.get(STATE)?.first()?,
-            parent: u32::try_from(number(PARENT)?).ok()?,
-            flags: u32::try_from(number(FLAGS)?).ok()?,
-            cpu_ticks: number(USER_TICKS)?.checked_add(number(SYSTEM_TICKS)?)?,
-            threads: number(THREADS)?,
-            start_ticks: number(START_TICKS)?,
-            virtual_bytes: number(VIRTUAL_BYTES)?,
-            resident_pages: signed(fields.get(RESIDENT_PAGES)?)?,
-            layout: [CODE_START, STACK_START, ARGUMENTS_START].map(place),
+            state,
+            parent,
+            flags,
+            cpu_ticks: user_ticks.checked_add(system_ticks)?,
+            threads: words.number(THREADS)?,
+            start_ticks: words.number(START_TICKS)?,
+            virtual_bytes: words.number(VIRTUAL_BYTES)?,
+            resident_pages: signed(words.field(RESIDENT_PAGES)?)?,
+            // Newer fields may be missing.
+            layout: [CODE_START, STACK_START, ARGUMENTS_START]
+                .map(|field| words.number(field).unwrap_or_default()),
         })
     }
+}
+
+/// The fields after the name, asked for in their order: what lies between is passed over byte by byte, and nothing
+/// is kept of it.
+struct Words<'a> {
+    rest: &'a [u8],
+    /// The place of the field that `rest` begins with.
+    next: usize,
+}
+
+impl<'a> Words<'a> {
+    fn field(&mut self, field: usize) -> Option<&'a [u8]> {
+        loop {
+            let begin = self.rest.iter().position(|byte| !is_blank(*byte))?;
+            let from = self.rest.get(begin..)?;
+            let end = from.iter().position(|byte| is_blank(*byte));
+            let (word, rest) = from.split_at_checked(end.unwrap_or(from.len()))?;
+            self.rest = rest;
+            self.next += 1;
+            if self.next > field {
+                return Some(word);
+            }
+        }
+    }
+
+    fn number(&mut self, field: usize) -> Option<u64> {
+        unsigned(self.field(field)?)
+    }
+}
+
+const fn is_blank(byte: u8) -> bool {
+    byte <= b' '
+}
+
+/// What a thread has had of the CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TurnsTaken {
+    run_ns: u64,
+    turns: u64,
+}
+
+/// What `schedstat` says of a thread; none if it has never run, or the kernel doesn't count.
+pub(crate) fn turns_taken(line: &[u8]) -> Option<TurnsTaken> {
+    let mut words = Words {
+        rest: line,
+        next: 0,
+    };
+    let [run_ns, turns] = [RUN_NS, TURNS].map(|field| words.number(field));
+    let taken = TurnsTaken {
+        run_ns: run_ns?,
+        turns: turns?,
+    };
+    (taken.turns > 0).then_some(taken)
 }
 
 /// The start, in ticks since boot.
@@ -98,13 +152,26 @@ pub(crate) fn resident_pages(line: &[u8]) -> Option<u64> {
 
 /// Digits and nothing else, as a number.
 fn unsigned(digits: &[u8]) -> Option<u64> {
+    /// Digits that make no number over 2^64.
+    const DIGITS_SAFE: usize = 19;
     if digits.is_empty() {
         return None;
     }
-    digits.iter().try_fold(0_u64, |number, digit| {
-        let digit = digit.is_ascii_digit().then(|| digit - b'0')?;
-        number.checked_mul(10)?.checked_add(u64::from(digit))
-    })
+    let digit_of = |byte: u8| byte.wrapping_sub(b'0');
+    let are_digits = digits
+        .iter()
+        .fold(true, |all, byte| all & (digit_of(*byte) <= 9));
+    let (safe, rest) = digits.split_at(digits.len().min(DIGITS_SAFE));
+    let number = safe.iter().fold(0_u64, |number, byte| {
+        number
+            .wrapping_mul(10)
+            .wrapping_add(u64::from(digit_of(*byte)))
+    });
+    let number = rest.iter().try_fold(number, |number, byte| {
+        let number = number.checked_mul(10)?;
+        number.checked_add(u64::from(digit_of(*byte)))
+    });
+    number.filter(|_| are_digits)
 }
 
 fn signed(digits: &[u8]) -> Option<i64> {
@@ -155,5 +222,20 @@ mod tests {
         check(b"42 (sleep) S 1 7", None);
         let text = format!("42 (sleep) {tail}");
         check(text.replace("4711", "-1").as_bytes(), None);
+    }
+
+    #[test]
+    fn turns_are_told_where_the_kernel_counts_them() {
+        let check = |line: &[u8], expected: Option<(u64, u64)>| {
+            let taken = turns_taken(line).map(|taken| (taken.run_ns, taken.turns));
+            assert_eq!(taken, expected);
+        };
+        check(b"4711 66 7\n", Some((4711, 7)));
+        check(b"0 0 1\n", Some((0, 1)));
+        // It doesn't count, or the thread has never run.
+        check(b"0 0 0\n", None);
+        check(b"4711 66", None);
+        check(b"4711 66 -7\n", None);
+        check(b"", None);
     }
 }

@@ -8,24 +8,24 @@ pub(super) mod connector;
 mod ring;
 
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::time::{ClockId, clock_gettime};
 use weir_bus::event::ProcessEvent;
 use weir_bus::{DropReason, Pace, SourceCaps, Timestamp};
 
-use super::hashes::Hashes;
+use super::details::ReaderOptions;
 use super::proc_root::ProcRoot;
 use super::table::{Happening, Table};
+use crate::readable::Readable;
 use crate::source::{EventSource, SourceContext, SourceError, SourceHealth};
 use crate::tiers::{Known, TierReport, of_alternatives};
 use connector::Connector;
 use ring::Ringed;
 
-/// How long the kernel collects events before they are fetched, unless there are many. Waking a reader for
+/// How long the kernel collects events after the first before they are fetched. Waking a reader for
 /// each of them would cost ten times as much as all else.
 const COLLECT_TIME: Duration = Duration::from_millis(20);
 /// How long a loss stays in the source's health.
@@ -150,7 +150,7 @@ pub struct ProcessEvents {
     interval: Option<Duration>,
     table: Table,
     root: ProcRoot,
-    hashes: Option<Arc<Hashes>>,
+    reading: ReaderOptions,
     allowed: Vec<FeedName>,
     tiers: Known,
     loss: Mutex<Option<Instant>>,
@@ -162,14 +162,14 @@ impl ProcessEvents {
         interval: Option<Duration>,
         table: Table,
         root: ProcRoot,
-        hashes: Option<Arc<Hashes>>,
+        reading: ReaderOptions,
     ) -> Self {
         Self {
             name,
             interval,
             table,
             root,
-            hashes,
+            reading,
             allowed: FeedName::ALL.to_vec(),
             tiers: Known::default(),
             loss: Mutex::default(),
@@ -215,19 +215,29 @@ impl ProcessEvents {
     }
 
     async fn run(&self, context: &SourceContext, feed: &mut Feed) -> Result<(), SourceError> {
-        let failed = |errno| SourceError::Failed(format!("events can't be waited for: {errno}"));
+        let readable = Readable::new().and_then(|readable| {
+            readable.watch(feed.as_fd())?;
+            Ok(readable)
+        });
+        let readable = readable
+            .map_err(|error| SourceError::Failed(format!("events can't be waited for: {error}")))?;
         let began_ns = Clock::now().boot_ns;
         let mut happening = Happening::new(
             self.table.clone(),
             &self.root,
-            self.hashes.clone(),
+            self.reading.clone(),
             began_ns,
         )
         .map_err(|errno| SourceError::Failed(format!("/proc can't be read: {errno}")))?;
         let mut rows = Vec::new();
         context.ready();
-        while !context.is_stopping() {
-            wait(feed.as_fd()).map_err(failed)?;
+        loop {
+            // The one place where this source waits.
+            tokio::select! {
+                biased;
+                () = context.stopping() => return Ok(()),
+                () = wait(&readable, happening.has_untold_forks()) => {}
+            }
             let lost = feed.read(&mut happening, &mut rows)?;
             happening.tell_forks(Instant::now(), &mut rows);
             if !rows.is_empty() {
@@ -237,10 +247,7 @@ impl ProcessEvents {
             if lost.anything {
                 self.note_loss(context, lost);
             }
-            // Others of this thread have their turn: health checks, and the word to stop.
-            tokio::task::yield_now().await;
         }
-        Ok(())
     }
 
     fn note_loss(&self, context: &SourceContext, lost: Lost) {
@@ -254,19 +261,12 @@ impl ProcessEvents {
     }
 }
 
-/// Waits until much has come, or some time has passed.
-fn wait(fd: BorrowedFd<'_>) -> Result<(), rustix::io::Errno> {
-    let time = Timespec {
-        tv_sec: 0,
-        tv_nsec: i64::from(COLLECT_TIME.subsec_nanos()),
-    };
-    match poll(
-        &mut [PollFd::from_borrowed_fd(fd, PollFlags::IN)],
-        Some(&time),
-    ) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-        Err(errno) => Err(errno),
+/// Returns a little after something happened; soon if forks wait to be told. Cancel safe.
+async fn wait(readable: &Readable, is_soon: bool) {
+    if !is_soon {
+        readable.wait().await;
     }
+    tokio::time::sleep(COLLECT_TIME).await;
 }
 
 /// Says that events are told, as long as it lives.
@@ -310,6 +310,10 @@ impl EventSource for ProcessEvents {
 
     fn tiers(&self) -> Vec<TierReport> {
         self.tiers.get()
+    }
+
+    fn redacted(&self) -> u64 {
+        self.reading.redacting.lines()
     }
 
     async fn health_check(&self) -> SourceHealth {

@@ -250,6 +250,52 @@ async fn an_exec_of_what_has_started_is_observed_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_secret_of_an_exec_is_told_by_whichever_way_it_is_heard_of() {
+    for feed in FeedName::ALL {
+        let Some(heard) = Heard::by(feed).await else {
+            continue;
+        };
+        // It waits, so that there is time to read of it where the kernel doesn't bring arguments.
+        let mut command = Command::new("sh");
+        command.args([
+            "-c",
+            "read line; (exit 3); exec /bin/true --token hunter2",
+            "sh",
+        ]);
+        command.args(["--password=hunter2", "postgres://me:hunter2@host/"]);
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+        let pid = child.id();
+        let mut rows = heard
+            .until(|row| row.pid == pid && row.name == "sh" && row.lifecycle == "started")
+            .await;
+        drop(child.stdin.take());
+        tokio::task::spawn_blocking(move || child.wait())
+            .await
+            .unwrap()
+            .unwrap();
+        rows.extend(
+            heard
+                .until(|row| row.pid == pid && row.lifecycle == "exited")
+                .await,
+        );
+        rows.extend(heard.stop().await);
+        let started = of(&rows, pid, "started");
+        assert_eq!(
+            started[0].command_line[3..],
+            ["sh", "--password=***", "postgres://me:***@host/"],
+            "{feed:?}"
+        );
+        // Its fork, its exec and its end as well.
+        let its = rows
+            .iter()
+            .filter(|row| row.pid == pid || row.ppid == Some(pid));
+        let told = format!("{:?}", its.collect::<Vec<_>>());
+        assert!(told.contains("--token"), "{feed:?}: {told}");
+        assert!(!told.contains("hunter2"), "{feed:?}: {told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn arguments_that_are_long_or_no_text_are_kept() {
     use std::os::unix::ffi::OsStrExt as _;
     let Some(heard) = Heard::by(FeedName::Ebpf).await else {

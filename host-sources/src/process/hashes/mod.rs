@@ -3,7 +3,8 @@
 //! A look never waits for a digest. What isn't known yet goes to a thread that reads with patience (nice
 //! 19, [`worker::BYTES_PER_SECOND`]); rows have no digest until then. In steady state nothing is asked and
 //! nothing read. The invariant: a digest belongs to the file that the process runs, held open from when it
-//! was seen, and not to what lies at its path; and everything that is remembered is bounded.
+//! was seen, and not to what lies at its path; it is told of no other path than that file's; and everything that is
+//! remembered is bounded.
 
 mod books;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
+use crate::kernel_files::{DELETED_SUFFIX, link_of};
 use crate::triggerable::binary_hash::read::{Found, Identity};
 use books::{Books, Entry};
 use worker::{Job, Progress};
@@ -124,16 +126,17 @@ impl Hashes {
             OfExecutable::Waiting(known) if is_the_same(known) => return self.again(before, at),
             _ => {}
         }
-        if let Some(known) = self.known(&identity, at) {
-            return known;
-        }
         let place = openat(
             CWD,
             entry,
             OFlags::PATH.union(OFlags::CLOEXEC),
             Mode::empty(),
         );
-        place.map_or(OfExecutable::Unasked, |place| self.ask(place, at))
+        // It may run another program than it did when its path was read: that has a look of its own.
+        match place {
+            Ok(place) if lies_at(&place, at.path) => self.ask(place, at),
+            _ => OfExecutable::Unasked,
+        }
     }
 
     /// What has come of a digest since it was asked for.
@@ -177,7 +180,6 @@ impl Hashes {
             return OfExecutable::Unasked;
         };
         let identity = found.identity;
-        // It may be another file than the one that wasn't known.
         if let Some(known) = self.known(&identity, at) {
             return known;
         }
@@ -201,6 +203,16 @@ impl Hashes {
     fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether what is open is called by a path, or was when it was deleted.
+fn lies_at(place: &OwnedFd, path: &str) -> bool {
+    let Ok(link) = link_of(place) else {
+        return false;
+    };
+    String::from_utf8_lossy(&link)
+        .strip_prefix(path)
+        .is_some_and(|rest| rest.is_empty() || rest.as_bytes() == DELETED_SUFFIX)
 }
 
 impl Drop for Hashes {

@@ -5,7 +5,6 @@
 //! after that is a row `observed`, with what it runs now. It has one row `exited`, with its code and
 //! lifetime.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -13,8 +12,7 @@ use weir_bus::Timestamp;
 use weir_bus::event::ProcessEvent;
 
 use super::super::PROCESSES_MAX;
-use super::super::details::{Details, DetailsReader, Stale, stat};
-use super::super::hashes::Hashes;
+use super::super::details::{Details, DetailsReader, ReaderOptions, Stale, stat};
 use super::super::known::Known;
 use super::super::proc_root::ProcRoot;
 use super::super::row::{self, Lifecycle};
@@ -76,12 +74,12 @@ impl Happening {
     pub(in crate::process) fn new(
         table: Table,
         root: &ProcRoot,
-        hashes: Option<Arc<Hashes>>,
+        options: ReaderOptions,
         began_ns: u64,
     ) -> Result<Self, Errno> {
         Ok(Self {
             table,
-            reader: DetailsReader::new(root, hashes)?,
+            reader: DetailsReader::new(root, options)?,
             paths: Paths::default(),
             began_ticks: began_ns / stat::tick_ns().max(1),
         })
@@ -108,12 +106,18 @@ impl Happening {
     ) {
         let table = self.table.clone();
         let mut processes = table.lock();
+        processes.events += 1;
         self.end_predecessor(&mut processes, who, rows);
         match happened {
             Happened::Fork => self.fork(&mut processes, who),
             Happened::Exec(binary) => self.exec(&mut processes, who, binary, rows),
             Happened::Exit(status) => self.exit(&mut processes, who, status, rows),
         }
+    }
+
+    /// Whether forks wait to be told.
+    pub(in crate::process) fn has_untold_forks(&self) -> bool {
+        !self.table.lock().forked.is_empty()
     }
 
     /// Appends the rows of forks that haven't execed in time.
@@ -179,7 +183,7 @@ impl Happening {
         // It is a copy of its parent, and reads like one.
         let parent = who.parent.and_then(|pid| self.ensure(processes, pid));
         let mut details = parent
-            .map(|parent| parent.known.details.clone())
+            .map(|parent| parent.known.details().clone())
             .unwrap_or_default();
         let is_kernel_thread = parent.is_some_and(|parent| parent.is_kernel_thread);
         let group_mark = parent.and_then(|parent| parent.group_mark);
@@ -303,7 +307,7 @@ impl Happening {
     }
 
     fn take_binary(&mut self, entry: &mut Entry, who: &Who<'_>, binary: Option<Binary<'_>>) {
-        let details = &mut entry.known.details;
+        let details = entry.known.details_mut();
         if binary.is_none() {
             // Who is gone already is no copy of its parent any more.
             details.forget_program();
@@ -319,7 +323,11 @@ impl Happening {
             self.reader.read_again(who.pid, details, Stale::ALL);
             return;
         };
-        details.set_arguments(binary.arguments, !binary.has_all_arguments);
+        details.set_arguments(
+            binary.arguments,
+            binary.has_all_arguments,
+            self.reader.redacting(),
+        );
         // What was too long for the event may be read while the process is there.
         stale.arguments = !binary.has_all_arguments;
         self.reader.read_again(who.pid, details, stale);
@@ -329,19 +337,17 @@ impl Happening {
 
 impl Entry {
     fn of(who: &Who<'_>, details: Details, told: Told) -> Self {
+        let mut known = Known::new(who.pid, details);
+        known.ppid = who.parent;
+        known.user_id = who.user_id;
         Self {
-            known: Known {
-                pid: who.pid,
-                ppid: who.parent,
-                user_id: who.user_id,
-                details,
-                ..Known::default()
-            },
+            known,
             told,
             start_ticks: who.start_ticks,
             start_ns: who.start_ns,
             is_kernel_thread: false,
             cpu_ns: None,
+            cpu_ns_read: None,
             pages_behind: 0,
             name_mark: None,
             exec_mark: None,

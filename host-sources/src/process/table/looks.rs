@@ -1,18 +1,18 @@
 //! What a look at all processes brings: what is new, what has changed, what is gone.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use rustix::param::page_size;
+use weir_bus::Batch;
 use weir_bus::event::ProcessEvent;
 
 use super::super::PROCESSES_MAX;
-use super::super::details::{DetailsReader, Stale};
-use super::super::hashes::Hashes;
-use super::super::known::{Known, percent_of_core};
+use super::super::details::{DetailsReader, ReaderOptions, Stale};
+use super::super::known::{Known, Measured, percent_of_core};
 use super::super::proc_root::ProcRoot;
-use super::super::row::{self, Lifecycle};
+use super::super::row::{self, Filled, Lifecycle};
 use super::super::tier::{Seen, Turns};
+use super::standing::{Made, Standing};
 use super::{Entry, Processes, Table, Told};
 use crate::source::SourceError;
 
@@ -24,8 +24,33 @@ const YOUNG_LOOKS: [u64; 2] = [1, 5];
 
 /// A row that a look brings.
 struct Due {
-    pid: u32,
     lifecycle: Lifecycle,
+    /// What it is made of, but for the parent: who that is may be told later in the same look.
+    made: Made,
+    start_ticks: u64,
+    measured: Measured,
+}
+
+impl Due {
+    fn new(entry: &Entry, lifecycle: Lifecycle) -> Self {
+        let known = &entry.known;
+        Self {
+            lifecycle,
+            made: Made::of(known, None),
+            start_ticks: entry.start_ticks,
+            measured: known.measured,
+        }
+    }
+
+    /// The same with a parent that began then, and is known in that edition.
+    fn made_beside(&self, parent: Option<(u64, u64)>) -> Made {
+        // One that began after its child only has the parent's pid.
+        let parent = parent.filter(|(start_ticks, _)| *start_ticks <= self.start_ticks);
+        Made {
+            parent_edition: parent.map(|(_, edition)| edition),
+            ..self.made
+        }
+    }
 }
 
 /// The looks of one run.
@@ -37,6 +62,9 @@ pub(in crate::process) struct Looks {
     due: Vec<Due>,
     at: Option<Instant>,
     over_limit: usize,
+    standing: Standing,
+    /// How many events there were when it looked.
+    events: u64,
 }
 
 impl Looks {
@@ -44,7 +72,7 @@ impl Looks {
     pub(in crate::process) fn new(
         table: Table,
         root: &ProcRoot,
-        hashes: Option<Arc<Hashes>>,
+        options: ReaderOptions,
     ) -> Result<Self, SourceError> {
         if !table.has_events() {
             *table.lock() = Processes::default();
@@ -52,11 +80,13 @@ impl Looks {
         let failed = |errno| SourceError::Failed(format!("processes can't be read: {errno}"));
         Ok(Self {
             table,
-            reader: DetailsReader::new(root, hashes).map_err(failed)?,
+            reader: DetailsReader::new(root, options).map_err(failed)?,
             gone: Vec::new(),
             due: Vec::new(),
             at: None,
             over_limit: 0,
+            standing: Standing::default(),
+            events: 0,
         })
     }
 
@@ -73,6 +103,7 @@ impl Looks {
         let number = {
             let mut processes = self.table.lock();
             processes.looks += 1;
+            self.events = processes.events;
             processes.looks
         };
         let look = LookAt {
@@ -100,36 +131,71 @@ impl Looks {
         self.gone.len() + self.due.len()
     }
 
-    /// Fills rows from the row `from` on, but for their timestamps; answers how many, and how many of them
-    /// are to be sent: what has ended meanwhile is passed over.
-    pub(in crate::process) fn fill(
-        &self,
-        from: usize,
-        rows: &mut [ProcessEvent],
-    ) -> (usize, usize) {
-        let processes = self.table.lock();
-        let (mut passed, mut filled) = (0, 0);
+    /// Fills rows from the row `from` on, but for their timestamps: rows that stand, or new ones.
+    pub(in crate::process) fn fill(&mut self, from: usize, rows: &mut [ProcessEvent]) -> Filled {
+        let table = self.table.clone();
+        let processes = table.lock();
+        let mut filled = Filled {
+            passed: 0,
+            rows: 0,
+            standing: None,
+        };
+        let mut parent = None;
         for index in from..self.rows() {
-            let Some(row) = rows.get_mut(filled) else {
+            let Some(row) = rows.get_mut(filled.rows) else {
                 break;
             };
-            passed += 1;
             if let Some((entry, parent)) = self.gone.get(index) {
                 row::fill(row, &entry.known, parent.as_ref(), Lifecycle::Exited);
-                filled += 1;
+                filled.passed += 1;
+                filled.rows += 1;
                 continue;
             }
-            let due = self.due.get(index - self.gone.len());
-            let Some((due, entry)) =
-                due.and_then(|due| Some((due, processes.entries.get(&due.pid)?)))
-            else {
-                continue;
+            let Some(due) = self.due.get(index - self.gone.len()) else {
+                break;
             };
-            let parent = processes.parent_of(entry);
-            row::fill(row, &entry.known, parent, due.lifecycle);
-            filled += 1;
+            // Most have the same parent as the one before.
+            let of_parent = match parent {
+                Some((pid, of_parent)) if due.made.parent == Some(pid) => of_parent,
+                _ => processes.edition_of(due.made.parent),
+            };
+            parent = due.made.parent.map(|pid| (pid, of_parent));
+            let made = due.made_beside(of_parent);
+            let is_as_seen = processes.events == self.events
+                || processes
+                    .entries
+                    .get(&made.pid)
+                    .is_some_and(|entry| entry.known.edition() == made.edition);
+            let place = match due.lifecycle == Lifecycle::Observed && is_as_seen {
+                true => self.standing.place_of(&made),
+                false => None,
+            };
+            if !filled.goes_on(place) {
+                break;
+            }
+            filled.passed += 1;
+            if filled.standing.is_some() {
+                row::fill_standing(row, &due.measured);
+                self.standing.tell(made);
+            } else {
+                let Some(entry) = processes.entries.get(&made.pid) else {
+                    continue;
+                };
+                let parent = processes.parent_of(entry);
+                row::fill(row, &entry.known, parent, due.lifecycle);
+                if due.lifecycle == Lifecycle::Observed {
+                    // Events may have changed it since it was seen: what counts is what the row has.
+                    self.standing.tell(Made::of(&entry.known, parent));
+                }
+            }
+            filled.rows += 1;
         }
-        (passed, filled)
+        filled
+    }
+
+    /// The look is told, in these batches.
+    pub(in crate::process) fn end_look(&mut self, batches: Vec<Batch>) {
+        self.standing.end_look(batches);
     }
 
     /// Processes that the last look found, and that aren't followed.
@@ -139,17 +205,15 @@ impl Looks {
 
     fn see(&mut self, processes: &mut Processes, seen: &Seen, look: &LookAt) {
         let pid = seen.pid;
-        let is_another = processes
-            .entries
-            .get(&pid)
-            .is_some_and(|entry| entry.start_ticks != seen.start_ticks);
-        if is_another && let Some(entry) = processes.entries.remove(&pid) {
-            self.note_gone(processes, entry);
-        }
         if let Some(entry) = processes.entries.get_mut(&pid) {
-            let lifecycle = entry.see_again(&mut self.reader, seen, look);
-            self.due.push(Due { pid, lifecycle });
-            return;
+            if entry.start_ticks == seen.start_ticks {
+                let lifecycle = entry.see_again(&mut self.reader, seen, look);
+                self.due.push(Due::new(entry, lifecycle));
+                return;
+            }
+            if let Some(entry) = processes.entries.remove(&pid) {
+                self.note_gone(processes, entry);
+            }
         }
         if processes.entries.len() >= PROCESSES_MAX {
             self.over_limit += 1;
@@ -161,8 +225,8 @@ impl Looks {
             (false, false) => (Told::Started, Lifecycle::Started),
         };
         let entry = Entry::first(&mut self.reader, seen, look, told);
+        self.due.push(Due::new(&entry, lifecycle));
         processes.entries.insert(pid, entry);
-        self.due.push(Due { pid, lifecycle });
     }
 
     /// Notes what this look hasn't seen.
@@ -232,16 +296,13 @@ impl Entry {
             seen.is_kernel_thread,
         );
         let mut entry = Self {
-            known: Known {
-                pid: seen.pid,
-                details,
-                ..Known::default()
-            },
+            known: Known::new(seen.pid, details),
             told,
             start_ticks: seen.start_ticks,
             start_ns: None,
             is_kernel_thread: seen.is_kernel_thread,
             cpu_ns: None,
+            cpu_ns_read: None,
             pages_behind: 0,
             name_mark: None,
             exec_mark: Some(seen.exec_mark),
@@ -252,7 +313,7 @@ impl Entry {
             is_missed: false,
         };
         if seen.is_kernel_thread {
-            reader.take_name(seen.pid, &mut entry.known.details);
+            reader.take_name(seen.pid, entry.known.details_mut());
         } else {
             entry.count_pages(reader, seen);
         }
@@ -294,8 +355,13 @@ impl Entry {
         };
         let has_execed = changed(self.exec_mark, Some(seen.exec_mark));
         self.looks = self.looks.saturating_add(1);
+        // What hasn't run since has given itself no other title.
+        let has_run = !look.turns.cpu_is_exact || self.cpu_ns_read != Some(seen.cpu_ns);
         let is_due = YOUNG_LOOKS.contains(&self.looks)
-            || Turns::is_due(look.turns.all_looks, seen.pid, look.number);
+            || (has_run && Turns::is_due(look.turns.all_looks, seen.pid, look.number));
+        if is_due {
+            self.cpu_ns_read = Some(seen.cpu_ns);
+        }
         let executable_is_due = Turns::is_due(look.turns.executable_looks, seen.pid, look.number);
         let stale = match has_execed {
             true => Stale::ALL,
@@ -315,9 +381,12 @@ impl Entry {
         let name_mark = seen.name_mark();
         if self.name_mark != Some(name_mark) {
             self.name_mark = Some(name_mark);
-            self.known.details.set_name(seen.name());
+            self.known.details_mut().set_name(seen.name());
         }
-        reader.read_again(seen.pid, &mut self.known.details, stale);
+        if stale.is_anything() || self.known.is_awaited() {
+            let known = &mut self.known;
+            known.read_again(|details| reader.read_again(seen.pid, details, stale));
+        }
     }
 
     /// Learns by how much the counter is behind: it is a sum of which each CPU holds back a part.
@@ -333,14 +402,15 @@ impl Entry {
         let known = &mut self.known;
         known.ppid = seen.parent;
         known.user_id = seen.user_id.or(known.user_id);
-        known.state = seen.state;
+        let measured = &mut known.measured;
+        measured.state = seen.state;
         let pages = seen.resident_pages.map_or(0, |counter| {
             counter.saturating_add(self.pages_behind).max(0)
         });
         let page_bytes = u64::try_from(page_size()).unwrap_or_default();
         let bytes = u64::try_from(pages).unwrap_or_default();
-        known.memory_bytes = Some(bytes.saturating_mul(page_bytes));
-        known.cpu_usage = elapsed_ns
+        measured.memory_bytes = Some(bytes.saturating_mul(page_bytes));
+        measured.cpu_usage = elapsed_ns
             .filter(|elapsed| *elapsed > 0.0)
             .zip(self.cpu_ns)
             .map(|(elapsed, before)| percent_of_core(seen.cpu_ns.saturating_sub(before), elapsed));

@@ -8,6 +8,7 @@
 mod events;
 mod looks;
 mod paths;
+mod standing;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,6 +55,8 @@ struct Entry {
     is_kernel_thread: bool,
     /// CPU time at the look before; none before the first.
     cpu_ns: Option<u64>,
+    /// CPU time when everything of it was read; none: that was before any was known.
+    cpu_ns_read: Option<u64>,
     /// Pages by which the counter is behind.
     pages_behind: i64,
     /// What the look before showed; none: what is known is newer than that.
@@ -79,6 +82,8 @@ struct Processes {
     forked: Vec<u32>,
     /// How many looks there were.
     looks: u64,
+    /// How many events there were.
+    events: u64,
 }
 
 impl Processes {
@@ -86,6 +91,12 @@ impl Processes {
     fn parent_of(&self, child: &Entry) -> Option<&Known> {
         let parent = self.entries.get(&child.known.ppid?)?;
         (parent.start_ticks <= child.start_ticks).then_some(&parent.known)
+    }
+
+    /// When a process began, and the edition of what is known of it; none if it is unknown.
+    fn edition_of(&self, pid: Option<u32>) -> Option<(u64, u64)> {
+        let entry = self.entries.get(&pid?)?;
+        Some((entry.start_ticks, entry.known.edition()))
     }
 
     /// Keeps what has ended for a while.

@@ -1,12 +1,15 @@
 //! Promises of the table: each process is told once, whoever saw it first.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use weir_bus::Timestamp;
-use weir_bus::event::ProcessEvent;
+use proptest::prelude::*;
+use weir_bus::event::{ProcessColumns, ProcessEvent};
+use weir_bus::{Batcher, BatcherLimits, Emit, Pace, Timestamp};
 
+use super::super::details::ReaderOptions;
 use super::super::proc_root::ProcRoot;
-use super::super::tier::{Seen, Tier, TierName};
+use super::super::tier::{Tier, TierName};
 use super::*;
 
 /// A tree of processes, and what is told of it.
@@ -27,8 +30,8 @@ impl Told {
         table.set_events(has_events);
         let mut told = Self {
             tier: Tier::open(TierName::Proc, &root).unwrap(),
-            looks: Looks::new(table.clone(), &root, None).unwrap(),
-            happening: Happening::new(table, &root, None, 0).unwrap(),
+            looks: Looks::new(table.clone(), &root, ReaderOptions::default()).unwrap(),
+            happening: Happening::new(table, &root, ReaderOptions::default(), 0).unwrap(),
             tree,
             ticks: 100,
         };
@@ -53,14 +56,9 @@ impl Told {
 
     /// What a look tells: of each row its pid and lifecycle.
     fn look(&mut self) -> Vec<String> {
-        let mut seen: Vec<Seen> = Vec::new();
-        self.tier.look(&mut seen).unwrap();
-        self.looks.take(&seen, self.tier.turns());
-        let mut rows = vec![ProcessEvent::default(); self.looks.rows()];
-        let (passed, filled) = self.looks.fill(0, &mut rows);
-        assert_eq!(passed, self.looks.rows());
-        rows.truncate(filled);
-        lines(&rows)
+        self.tier.look().unwrap();
+        self.looks.take(self.tier.seen(), self.tier.turns());
+        lines(&tell(&mut self.looks, 64))
     }
 
     fn hear(&mut self, pid: u32, happened: Happened<'_>) -> Vec<String> {
@@ -96,6 +94,40 @@ fn lines(rows: &[ProcessEvent]) -> Vec<String> {
     rows.iter()
         .map(|row| format!("{} {}", row.pid, row.lifecycle))
         .collect()
+}
+
+/// All rows of the last look as its source tells them, so many at once, and in batches of five.
+fn tell(looks: &mut Looks, rows_at_once: usize) -> Vec<ProcessEvent> {
+    let limits = BatcherLimits {
+        batch_rows_max: 5,
+        ..BatcherLimits::default()
+    };
+    let batcher = Batcher::new("process", Pace::Periodic, limits);
+    batcher.begin_snapshot(1);
+    batcher.keep_snapshot();
+    let mut rows = vec![ProcessEvent::default(); rows_at_once];
+    let mut from = 0;
+    while from < looks.rows() {
+        let filled = looks.fill(from, &mut rows);
+        let rows = &rows[..filled.rows];
+        let emit = match &filled.standing {
+            Some((batch, at)) => batcher.append_again(rows, (batch, *at)),
+            None => batcher.append_all(rows),
+        };
+        assert_eq!(emit, Emit::Accepted);
+        assert!(filled.passed > 0, "it comes to an end");
+        from += filled.passed;
+    }
+    let batches = batcher.end_snapshot();
+    let mut told: Vec<(u64, ProcessEvent)> = Vec::new();
+    for batch in &batches {
+        let columns = ProcessColumns::of(batch).unwrap();
+        let rows = (0..batch.rows()).filter_map(|row| columns.row(row));
+        told.extend(rows.map(|row| (row.sequence(), row.to_owned())));
+    }
+    looks.end_look(batches);
+    told.sort_by_key(|(sequence, _)| *sequence);
+    told.into_iter().map(|(_, row)| row).collect()
 }
 
 const NONE: [&str; 0] = [];
@@ -219,4 +251,157 @@ fn an_event_knows_the_arguments_that_it_brings_and_the_parents_until_then() {
         assert_eq!(row.parent_name.as_deref(), Some("p1"));
     }
     assert_eq!(rows[1].exit_code, Some(137));
+}
+
+/// What happens to one of ten processes between two looks.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    BeginsOrEnds,
+    IsAnother,
+    Execs,
+    IsRenamed,
+    HasAnotherParent,
+    HasAnotherState,
+    HasMorePages,
+}
+
+/// A process of the tree, as `stat` shows it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Shown {
+    is_there: bool,
+    start_ticks: u64,
+    execs: usize,
+    name: u64,
+    parent: u32,
+    state: u8,
+    pages: u64,
+}
+
+impl Shown {
+    fn change(&mut self, change: Change) {
+        match change {
+            Change::BeginsOrEnds => self.is_there = !self.is_there,
+            Change::IsAnother => self.start_ticks += 1,
+            Change::Execs => self.execs += 1,
+            Change::IsRenamed => self.name += 1,
+            Change::HasAnotherParent => self.parent = (self.parent + 1) % 10,
+            Change::HasAnotherState => self.state += 1,
+            Change::HasMorePages => self.pages += 1,
+        }
+    }
+
+    fn show(&self, pid: u32, tree: &Path) {
+        let folder = tree.join(pid.to_string());
+        let _ = std::fs::remove_dir_all(&folder);
+        if !self.is_there {
+            return;
+        }
+        std::fs::create_dir(&folder).unwrap();
+        let (name, parent, ticks) = (self.name, self.parent, self.start_ticks + 100);
+        let state = if self.state.is_multiple_of(2) {
+            'S'
+        } else {
+            'T'
+        };
+        let (layout, pages) = (self.execs + 5_000, self.pages);
+        let line = format!(
+            "{pid} (p{name}) {state} {parent} 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 {ticks} 4096 {pages} 0 {layout} 0\n"
+        );
+        std::fs::write(folder.join("stat"), line).unwrap();
+        std::fs::write(folder.join("statm"), format!("9 {pages} 0 0 0 0 0\n")).unwrap();
+        let arguments = format!("p{name}\0{}\0", "x".repeat(self.execs));
+        std::fs::write(folder.join("cmdline"), arguments).unwrap();
+    }
+}
+
+fn changes() -> impl Strategy<Value = Vec<Vec<(usize, Change)>>> {
+    let change = prop_oneof![
+        Just(Change::BeginsOrEnds),
+        Just(Change::IsAnother),
+        Just(Change::Execs),
+        Just(Change::IsRenamed),
+        Just(Change::HasAnotherParent),
+        Just(Change::HasAnotherState),
+        Just(Change::HasMorePages),
+    ];
+    let of_a_look = prop::collection::vec((0_usize..10, change), 0..3);
+    prop::collection::vec(of_a_look, 1..8)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn rows_that_stand_say_what_rows_made_anew_would(looks in changes(), rows_at_once in 1_usize..7) {
+        let tree = tempfile::tempdir().unwrap();
+        let root = ProcRoot::at(tree.path());
+        let mut tier = Tier::open(TierName::Proc, &root).unwrap();
+        let new_looks =
+            || Looks::new(Table::default(), &root, ReaderOptions::default()).unwrap();
+        let (mut standing, mut anew) = (new_looks(), new_looks());
+        let mut shown = [Shown { is_there: true, ..Shown::default() }; 10];
+        for (pid, shown) in (1..).zip(&shown) {
+            shown.show(pid, tree.path());
+        }
+        for changes in looks {
+            for (index, change) in changes {
+                shown[index].change(change);
+                let pid = u32::try_from(index).unwrap() + 1;
+                shown[index].show(pid, tree.path());
+            }
+            tier.look().unwrap();
+            standing.take(tier.seen(), tier.turns());
+            anew.take(tier.seen(), tier.turns());
+            anew.end_look(Vec::new());
+            let told = tell(&mut standing, rows_at_once);
+            prop_assert_eq!(told, tell(&mut anew, rows_at_once));
+        }
+    }
+}
+
+#[test]
+fn rows_stand_where_nothing_but_what_is_measured_has_changed() {
+    let mut told = Told::new(false);
+    for pid in 2..=8 {
+        told.begin(pid);
+    }
+    told.look();
+    told.look();
+    let mut rows = vec![ProcessEvent::default(); 64];
+    let mut standing = |told: &mut Told| {
+        told.tier.look().unwrap();
+        told.looks.take(told.tier.seen(), told.tier.turns());
+        let (mut from, mut standing) = (0, 0);
+        while from < told.looks.rows() {
+            let filled = told.looks.fill(from, &mut rows);
+            from += filled.passed;
+            standing += filled.standing.map_or(0, |_| filled.rows);
+        }
+        standing
+    };
+    assert_eq!(standing(&mut told), 8);
+    // These went to nobody, so that none of them stands anywhere.
+    told.looks.end_look(Vec::new());
+    assert_eq!(standing(&mut told), 0);
+}
+
+#[test]
+fn an_exec_between_a_look_and_its_rows_is_in_them_and_stays() {
+    let mut told = Told::new(true);
+    told.begin(2);
+    told.hear(2, Happened::Exec(None));
+    told.look();
+    told.look();
+    told.tier.look().unwrap();
+    told.looks.take(told.tier.seen(), told.tier.turns());
+    let arguments = told.tree.path().join("2/cmdline");
+    std::fs::write(arguments, b"another\0program\0").unwrap();
+    assert_eq!(told.hear(2, Happened::Exec(None)), ["2 observed"]);
+    for _ in 0..3 {
+        let rows = tell(&mut told.looks, 64);
+        let row = rows.iter().find(|row| row.pid == 2).unwrap();
+        assert_eq!(row.command_line, ["another", "program"]);
+        told.tier.look().unwrap();
+        told.looks.take(told.tier.seen(), told.tier.turns());
+    }
 }

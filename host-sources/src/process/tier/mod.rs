@@ -196,16 +196,21 @@ impl Tier {
         }
     }
 
-    /// Looks: replaces what is in `seen` by all processes, by pid, and answers how many there were besides
-    /// those [`PROCESSES_MAX`].
-    pub(super) fn look(&mut self, seen: &mut Vec<Seen>) -> Result<usize, TierError> {
-        seen.clear();
-        let over = match self {
-            Self::Ebpf(iterated) => iterated.look(seen, PROCESSES_MAX)?,
-            Self::Proc(listed) => listed.look(seen, PROCESSES_MAX)?,
-        };
-        seen.sort_unstable_by_key(|seen| seen.pid);
-        Ok(over)
+    /// Looks at all processes, which [`Self::seen`] has then, and answers how many there were besides those
+    /// [`PROCESSES_MAX`].
+    pub(super) fn look(&mut self) -> Result<usize, TierError> {
+        match self {
+            Self::Ebpf(iterated) => iterated.look(PROCESSES_MAX),
+            Self::Proc(listed) => listed.look(PROCESSES_MAX),
+        }
+    }
+
+    /// What the last look saw, by pid.
+    pub(super) fn seen(&self) -> &[Seen] {
+        match self {
+            Self::Ebpf(iterated) => iterated.seen(),
+            Self::Proc(listed) => listed.seen(),
+        }
     }
 
     /// After how many looks details are read again without a sign.
@@ -214,20 +219,25 @@ impl Tier {
             Self::Ebpf(_) => Turns {
                 all_looks: ALL_LOOKS,
                 executable_looks: FOLDER_LOOKS,
+                cpu_is_exact: true,
             },
             Self::Proc(_) => Turns {
                 all_looks: ALL_LOOKS,
                 executable_looks: EXECUTABLE_LOOKS,
+                cpu_is_exact: false,
             },
         }
     }
 }
 
-/// Looks after which everything of a process is read again. All tiers notice an exec, so that this is for what
-/// none does: titles that processes write over their own arguments.
-const ALL_LOOKS: u64 = 60;
-/// Looks after which a process's executable is looked for, where a deletion isn't told.
-const EXECUTABLE_LOOKS: u64 = 10;
+/// Looks after which everything of a process is read again: five minutes, with the usual interval. All tiers notice an
+/// exec, so that this is for what none does: titles that processes write over their own arguments later than at
+/// their begin.
+const ALL_LOOKS: u64 = 300;
+/// Looks after which a process's executable is looked for, where a deletion isn't told: it costs as much as a look.
+const EXECUTABLE_LOOKS: u64 = 30;
+/// Looks after which everything of an idle process is looked at: memory that the kernel takes away changes without it.
+const IDLE_LOOKS: u64 = 20;
 /// The same where it is: then only the renaming of a folder above it isn't.
 const FOLDER_LOOKS: u64 = 300;
 
@@ -239,6 +249,8 @@ pub(super) struct Turns {
     pub(super) all_looks: u64,
     /// The executable: deleted or renamed.
     pub(super) executable_looks: u64,
+    /// Whether a process of which the CPU time is what it was hasn't run: it isn't counted in ticks.
+    pub(super) cpu_is_exact: bool,
 }
 
 impl Turns {

@@ -32,6 +32,7 @@ const ANSWER_PID: u16 = 2;
 const ANSWER_NUMBERS: u16 = 3;
 
 /// Places in `struct taskstats`.
+const TURNS: usize = 16;
 const ELAPSED_US: usize = 144;
 const USER_US: usize = 152;
 const SYSTEM_US: usize = 160;
@@ -44,6 +45,8 @@ pub(super) struct Counters {
     /// How long all its threads have been there, µs.
     elapsed_us: u64,
     cpu_us: u64,
+    /// How often its threads were given a CPU: counted when they are, while the rest is when they leave it.
+    turns: u64,
     switches: u64,
 }
 
@@ -51,6 +54,7 @@ impl Counters {
     /// Whether it is the same process, and none of its threads has run.
     pub(super) const fn is_idle_since(&self, before: &Self) -> bool {
         self.cpu_us == before.cpu_us
+            && self.turns == before.turns
             && self.switches == before.switches
             // One that took over the pid is younger.
             && self.elapsed_us > before.elapsed_us
@@ -191,6 +195,7 @@ fn answer(payload: &[u8]) -> Option<(u32, Counters)> {
     let counters = Counters {
         elapsed_us: u64_at(numbers, ELAPSED_US)?,
         cpu_us: u64_at(numbers, USER_US)?.wrapping_add(u64_at(numbers, SYSTEM_US)?),
+        turns: u64_at(numbers, TURNS)?,
         switches: u64_at(numbers, SWITCHES)?.wrapping_add(u64_at(numbers, FORCED_SWITCHES)?),
     };
     Some((pid, counters))

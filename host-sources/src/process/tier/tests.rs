@@ -1,10 +1,12 @@
 //! Promises of the tiers: whatever they read, they say the same, of real processes and of odd trees.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use proptest::prelude::*;
 
+use super::super::details::ReaderOptions;
 use super::ebpf::state;
 use super::*;
 use crate::process::details::{DetailsReader, Stale, stat};
@@ -20,6 +22,13 @@ fn open(name: TierName) -> Option<Tier> {
             None
         }
     }
+}
+
+/// Looks: replaces what is in `seen`, and answers how many there were besides.
+fn look(tier: &mut Tier, seen: &mut Vec<Seen>) -> usize {
+    let over = tier.look().unwrap();
+    tier.seen().clone_into(seen);
+    over
 }
 
 /// Children that do nothing, and one that is a zombie.
@@ -69,7 +78,7 @@ fn all_tiers_say_the_same_of_processes_that_do_nothing() {
         let mut seen = Vec::new();
         // Twice, for the second look knows of the first.
         for _ in 0..2 {
-            assert_eq!(tier.look(&mut seen).unwrap(), 0);
+            assert_eq!(look(&mut tier, &mut seen), 0);
         }
         assert!(seen.is_sorted_by_key(|seen| seen.pid));
         assert!(seen.iter().any(|seen| seen.pid == std::process::id()));
@@ -99,29 +108,130 @@ fn all_tiers_say_the_same_of_processes_that_do_nothing() {
 }
 
 #[test]
-fn what_has_not_run_is_not_read_again_and_what_has_is() {
-    let Some(mut tier) = open(TierName::Taskstats) else {
+fn what_has_run_is_seen_at_the_next_look() {
+    for tier_name in TierName::ALL {
+        let Some(mut tier) = open(tier_name) else {
+            continue;
+        };
+        let child = Command::new("sh")
+            .args(["-c", "read line; exec sleep 1000"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // It ends with this, however this ends.
+        let mut child = Idle(vec![child]);
+        let pid = child.0[0].id();
+        let mut seen = Vec::new();
+        let mut name = |tier: &mut Tier| {
+            look(tier, &mut seen);
+            let found = seen.iter().find(|seen| seen.pid == pid).unwrap();
+            String::from_utf8_lossy(found.name()).into_owned()
+        };
+        // Until it is the shell: the fork has the name of this test.
+        while name(&mut tier) != "sh" {}
+        // It is known to wait: it waits in all of these looks.
+        for _ in 0..3 {
+            name(&mut tier);
+        }
+        drop(child.0[0].stdin.take());
+        while std::fs::read(format!("/proc/{pid}/comm")).unwrap() != b"sleep\n" {
+            std::thread::yield_now();
+        }
+        assert_eq!(name(&mut tier), "sleep", "{tier_name:?}");
+    }
+}
+
+#[test]
+fn a_process_of_several_threads_is_read_whichever_of_them_has_run() {
+    for name in TierName::ALL {
+        let Some(mut tier) = open(name) else {
+            continue;
+        };
+        let (to_thread, turns) = std::sync::mpsc::channel::<()>();
+        let (say_turn, had_turn) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            while turns.recv().is_ok() {
+                let began = std::time::Instant::now();
+                // More than a tick of CPU time.
+                while began.elapsed() < std::time::Duration::from_millis(30) {}
+                let _ = say_turn.send(());
+            }
+        });
+        let mut seen = Vec::new();
+        let own = |seen: &[Seen]| {
+            let own = seen.iter().find(|seen| seen.pid == std::process::id());
+            own.unwrap().cpu_ns
+        };
+        for _ in 0..3 {
+            look(&mut tier, &mut seen);
+            let before = own(&seen);
+            to_thread.send(()).unwrap();
+            had_turn.recv().unwrap();
+            look(&mut tier, &mut seen);
+            assert!(own(&seen) > before, "{name:?}");
+        }
+        drop(to_thread);
+        thread.join().unwrap();
+    }
+}
+
+#[test]
+fn what_rests_and_loses_its_parent_has_another_at_the_next_look() {
+    for name in TierName::ALL {
+        let Some(mut tier) = open(name) else {
+            continue;
+        };
+        // The shell says who its child is, which goes on when the shell is gone.
+        let shell = Command::new("sh")
+            .args(["-c", "sleep 1000 >/dev/null 2>&1 & echo $!; read line"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut shell = Idle(vec![shell]);
+        let mut said = BufReader::new(shell.0[0].stdout.take().unwrap());
+        let mut line = String::new();
+        said.read_line(&mut line).unwrap();
+        let child: u32 = line.trim().parse().unwrap();
+        let mut seen = Vec::new();
+        let mut parent = |tier: &mut Tier| {
+            look(tier, &mut seen);
+            seen.iter().find(|seen| seen.pid == child).unwrap().parent
+        };
+        let shell_id = Some(shell.0[0].id());
+        let before: Vec<_> = (0..4).map(|_| parent(&mut tier)).collect();
+        drop(shell);
+        let now = parent(&mut tier);
+        let child = rustix::process::Pid::from_raw(child.cast_signed()).unwrap();
+        rustix::process::kill_process(child, rustix::process::Signal::KILL).unwrap();
+        assert_eq!(before, [shell_id; 4], "{name:?}");
+        assert!(now.is_some() && now != shell_id, "{name:?}");
+    }
+}
+
+#[test]
+fn everything_of_what_rests_is_asked_for_after_some_looks() {
+    let Some(mut tier) = open(TierName::Ebpf) else {
         return;
     };
-    let mut child = Command::new("sh")
-        .args(["-c", "read line; exec sleep 1000"])
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let pid = child.id();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rests");
+    std::fs::copy("/bin/sleep", &path).unwrap();
+    let child = Idle(vec![Command::new(&path).arg("1000").spawn().unwrap()]);
     let mut seen = Vec::new();
-    let mut name = |tier: &mut Tier| {
-        tier.look(&mut seen).unwrap();
-        let found = seen.iter().find(|seen| seen.pid == pid).unwrap();
-        String::from_utf8_lossy(found.name()).into_owned()
+    let mut mark = |tier: &mut Tier| {
+        look(tier, &mut seen);
+        let found = seen
+            .iter()
+            .find(|seen| seen.pid == child.0[0].id())
+            .unwrap();
+        found.file_mark
     };
-    // Until it is the shell: the fork has the name of this test.
-    while name(&mut tier) != "sh" {}
-    assert_eq!(name(&mut tier), "sh");
-    drop(child.stdin.take());
-    while name(&mut tier) != "sleep" {}
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let before = (0..3).map(|_| mark(&mut tier)).next_back().unwrap();
+    // Nothing of this wakes the process.
+    std::fs::remove_file(&path).unwrap();
+    let looks = (0..IDLE_LOOKS).take_while(|_| mark(&mut tier) == before);
+    assert!((looks.count() as u64) < IDLE_LOOKS);
 }
 
 #[test]
@@ -181,7 +291,7 @@ impl Tree {
     fn look(&self) -> Vec<Seen> {
         let mut tier = Tier::open(TierName::Proc, &self.root()).unwrap();
         let mut seen = Vec::new();
-        tier.look(&mut seen).unwrap();
+        look(&mut tier, &mut seen);
         seen
     }
 }
@@ -227,7 +337,7 @@ fn odd_processes_are_read_as_what_they_are() {
         (Some("zombie"), None)
     );
 
-    let mut reader = DetailsReader::new(&tree.root(), None).unwrap();
+    let mut reader = DetailsReader::new(&tree.root(), ReaderOptions::default()).unwrap();
     let mut details = |index: usize| {
         let seen = &seen[index];
         reader.read(seen.pid, seen.start_ticks, seen.name(), false)
@@ -251,7 +361,7 @@ fn an_entry_that_vanishes_between_two_steps_leaves_what_was_known() {
     let tree = Tree::new();
     tree.process(5, b"x", b"a\0");
     let seen = tree.look()[0];
-    let mut reader = DetailsReader::new(&tree.root(), None).unwrap();
+    let mut reader = DetailsReader::new(&tree.root(), ReaderOptions::default()).unwrap();
     let mut details = reader.read(5, seen.start_ticks, seen.name(), false);
     assert!(details.accessible);
     let before = details.clone();
@@ -309,10 +419,10 @@ proptest! {
         }
         let root = tree.root();
         let mut tier = Tier::open(TierName::Proc, &root).unwrap();
-        let mut reader = DetailsReader::new(&root, None).unwrap();
+        let mut reader = DetailsReader::new(&root, ReaderOptions::default()).unwrap();
         let mut seen = Vec::new();
         for _ in 0..2 {
-            tier.look(&mut seen).unwrap();
+            look(&mut tier, &mut seen);
             prop_assert!(seen.len() <= 4);
             for seen in &seen {
                 let mut details = reader.read(seen.pid, seen.start_ticks, seen.name(), false);

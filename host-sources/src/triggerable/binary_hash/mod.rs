@@ -26,11 +26,11 @@ use super::{
     CacheStatistics, FILE_BYTES_CEILING, SHA256_KEY, Triggerable,
 };
 use cache::Cache;
-use read::{Found, Sha256Digest};
+use read::{Found, Sha256Digest, of_file};
 use roots::Roots;
 
-/// What the kernel appends to the path of a file that was deleted.
-const DELETED_SUFFIX: &[u8] = b" (deleted)";
+use crate::kernel_files::{DELETED_SUFFIX, link_of};
+
 /// A file that changed so lately is not remembered: file systems tell times in steps, and it may change
 /// again within the same one. Two seconds is the coarsest that is in use (FAT).
 const SETTLED_AFTER: Duration = Duration::from_secs(2);
@@ -176,17 +176,16 @@ impl Inner {
 
     fn of_process(&self, pid: u32, start_time: Timestamp) -> Result<Target, AnswerError> {
         let process = Pinned::open(pid, start_time)?;
-        let opened = process
-            .link("exe")
-            .and_then(|link| Ok((link, process.place("exe")?)));
-        let (link, place) = match opened {
+        let place = match process.place("exe") {
             // It is there, and has none; or it has gone meanwhile.
             Err(AnswerError::ProcessGone) => {
                 process.check()?;
                 return Err(AnswerError::NoExecutable);
             }
-            opened => opened?,
+            place => place?,
         };
+        // Of the very file that is open: the process may run another by now.
+        let link = link_of(&place).map_err(of_file)?;
         let (path, note) = match link.strip_suffix(DELETED_SUFFIX) {
             Some(path) => (
                 path,

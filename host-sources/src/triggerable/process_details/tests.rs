@@ -72,6 +72,22 @@ fn a_process_is_told_with_what_it_has_and_may_do() {
     assert!(!format!("{answer:?}").contains("a value"), "{answer:?}");
 }
 
+#[test]
+fn nothing_of_a_command_line_is_told() {
+    let mut command = Command::new("sh");
+    command.args([
+        "-c",
+        "read line",
+        "sh",
+        "--password=hunter2",
+        "https://me:hunter2@host/",
+    ]);
+    command.env("SECRET", "hunter2").stdin(Stdio::piped());
+    let child = Kept::spawn(&mut command);
+    let answer = details(&child.about());
+    assert!(!format!("{answer:?}").contains("hunter2"), "{answer:?}");
+}
+
 /// Listens, connects to itself, and says both ends' ports.
 const CONNECTED: &str = "
 import socket, time
