@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use weir_bus::{
-    Batch, BatchHeader, Batcher, BatcherLimits, DropReason, Emit, EventRow, Kind, Pace, Selection,
-    Snapshot,
+    Batch, BatchHeader, Batcher, BatcherLimits, DropReason, Emit, EventRow, Kind, MeasuredRow,
+    Pace, Selection, Snapshot,
 };
 
 /// Rows that a periodic source hands over before it looks for room again.
@@ -72,6 +72,17 @@ impl Emitter {
             worst = worse(worst, self.emit_chunk(chunk).await);
         }
         worst
+    }
+
+    /// Hands over rows that stand in a batch from a row on, which are others in what is measured only; see
+    /// [`Batcher::append_again`].
+    pub async fn emit_again<R: MeasuredRow>(&self, rows: &[R], of: (&Batch, usize)) -> Emit {
+        if self.is_closed() {
+            return Emit::Closed;
+        }
+        let emit = self.shared.batcher.append_again(rows, of);
+        self.pause_after(emit).await;
+        emit
     }
 
     async fn emit_chunk<R: EventRow>(&self, rows: &[R]) -> Emit {
@@ -144,10 +155,18 @@ impl Emitter {
         }
     }
 
-    /// Ends the look at everything, and sends it on.
-    pub fn end_snapshot(&self) {
+    /// Keeps the batches of the look that has begun for [`Self::end_snapshot`].
+    pub fn keep_snapshot(&self) {
         if !self.is_closed() {
-            self.shared.batcher.end_snapshot();
+            self.shared.batcher.keep_snapshot();
+        }
+    }
+
+    /// Ends the look at everything, and sends it on. Hands out its batches, where they were to be kept.
+    pub fn end_snapshot(&self) -> Vec<Batch> {
+        match self.is_closed() {
+            true => Vec::new(),
+            false => self.shared.batcher.end_snapshot(),
         }
     }
 

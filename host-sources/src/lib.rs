@@ -11,6 +11,7 @@
 //! - [`process`]: looks at all processes, and what happens to them in between;
 //! - `filesystem`: what happens to files, on Linux;
 //! - `network`: all sockets, on Linux;
+//! - [`redaction`]: secrets in command lines, replaced before a row has them;
 //! - [`replay`]: recordings as a source;
 //! - [`triggerable`]: sources that answer when asked;
 //! - [`tables`]: the latest table of each source that looks at intervals, and who gets it;
@@ -40,6 +41,9 @@ pub mod performance;
 #[cfg(target_os = "linux")]
 pub(crate) mod privileges;
 pub mod process;
+#[cfg(target_os = "linux")]
+pub(crate) mod readable;
+pub mod redaction;
 pub mod registry;
 pub mod replay;
 pub mod schedule;
@@ -65,6 +69,7 @@ pub use performance::PerformanceSource;
 pub use process::ProcessSource;
 #[cfg(target_os = "linux")]
 pub use process::{FeedName, ProcessEvents, TierName};
+pub use redaction::{Redaction, RedactionError};
 pub use registry::{Registry, RegistryError, Unavailable};
 pub use replay::{ReplayError, ReplayPace, ReplaySource};
 pub use schedule::{Asking, Schedule, ScheduleOptions, ScheduleStatus, Tier};

@@ -63,6 +63,11 @@ pub trait EventSource: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Command lines in which it has replaced secrets, since it was made.
+    fn redacted(&self) -> u64 {
+        0
+    }
+
     /// How it does. Called at an interval while the source runs.
     async fn health_check(&self) -> SourceHealth {
         SourceHealth::Healthy

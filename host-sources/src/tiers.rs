@@ -3,6 +3,7 @@
 //! For the first words of the daemon, its status, and tests that print what a kernel allows. It opens nothing
 //! itself: the sources' modules do. The invariant: a way that isn't in use says why.
 
+#[cfg(target_os = "linux")]
 use std::sync::{Mutex, PoisonError};
 
 /// What is said of a way that would do, where a better one does.
@@ -54,7 +55,7 @@ pub fn told(reports: &[TierReport]) -> String {
 }
 
 /// Tries all ways, those that do the same with the best first: to look at all processes, to hear of what happens to
-/// them, to list sockets, to hear of their ends, to hear of what happens to files. It takes some 100 ms where eBPF may
+/// them, to list sockets, to hear of their ends and whose they were, to hear of what happens to files. It takes some 100 ms where eBPF may
 /// be loaded.
 #[must_use]
 pub fn tiers() -> Vec<TierReport> {
@@ -76,9 +77,11 @@ pub(crate) fn of_alternatives<'a>(
 }
 
 /// What a source last said of its ways.
+#[cfg(target_os = "linux")]
 #[derive(Debug, Default)]
 pub(crate) struct Known(Mutex<Vec<TierReport>>);
 
+#[cfg(target_os = "linux")]
 impl Known {
     pub(crate) fn set(&self, reports: Vec<TierReport>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = reports;
@@ -181,6 +184,8 @@ mod tests {
             "proc connector",
             "sock_diag with tcp_info",
             "notices of sockets that end",
+            "eBPF owners of short connections",
+            "eBPF iterator over open files",
             "fanotify",
             "inotify",
         ];

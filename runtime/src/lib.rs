@@ -14,6 +14,7 @@ mod daemon;
 pub mod dead_letters;
 pub mod digest;
 pub mod guests;
+mod heap;
 mod hex;
 mod ids;
 mod keeper;

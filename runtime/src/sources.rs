@@ -8,22 +8,26 @@ mod native;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use weir_sources::{
     BinaryHash, BinaryHashOptions, EventSource, InventorySource, PerformanceSource, ProcessDetails,
-    ProcessSource, ReplayError, ReplayPace, ReplaySource, Triggerable,
+    ProcessSource, Redaction, RedactionError, ReplayError, ReplayPace, ReplaySource,
+    ScheduleOptions, Triggerable,
 };
 
-use crate::config::{self, SourceSettings};
+use crate::config::{self, RedactSettings, SourceSettings};
 
 /// The sources of streams that a config names; each has the name of its table, and those that come with one begin
 /// with it.
 pub(crate) fn from_config(
     sources: &BTreeMap<String, SourceSettings>,
+    redact: &RedactSettings,
 ) -> Result<Vec<Arc<dyn EventSource>>, SourceOpenError> {
+    let redaction = Redaction::new(redact.builtin, &redact.patterns);
     let mut opened = Vec::new();
     for (name, settings) in sources {
-        opened.extend(streams(name, settings)?);
+        opened.extend(streams(name, settings, &redaction)?);
     }
     Ok(opened)
 }
@@ -66,16 +70,27 @@ pub enum SourceOpenReason {
     /// Its recording can't be played.
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    /// What it shall replace in command lines can't be looked for.
+    #[error(transparent)]
+    Redaction(#[from] RedactionError),
     /// The files that it shall watch can't be.
     #[cfg(target_os = "linux")]
     #[error(transparent)]
     Filesystem(#[from] weir_sources::FilesystemOptionsError),
 }
 
+const fn schedule(interval: Option<Duration>, cost_share: f64) -> ScheduleOptions {
+    ScheduleOptions {
+        interval,
+        cost_share,
+    }
+}
+
 /// The streams of a source of the config; none if it is one that answers when asked.
 fn streams(
     name: &str,
     settings: &SourceSettings,
+    redaction: &Result<Redaction, RedactionError>,
 ) -> Result<Vec<Arc<dyn EventSource>>, SourceOpenError> {
     let refused = |reason| SourceOpenError {
         source_name: name.to_owned(),
@@ -88,11 +103,9 @@ fn streams(
             events,
             hashes,
         } => {
-            let source = match interval {
-                Some(interval) => ProcessSource::new(*interval),
-                None => ProcessSource::default().on_demand(),
-            };
-            let source = source.cost_share(*cost_share).hashing(*hashes).named(name);
+            let redaction = redaction.clone().map_err(|why| refused(why.into()))?;
+            let source = ProcessSource::default().scheduled(schedule(*interval, *cost_share));
+            let source = source.hashing(*hashes).redacting(redaction).named(name);
             // Last, for it shares what was set before.
             let events = events.then(|| native::events(name, &source));
             let looks: Arc<dyn EventSource> = Arc::new(source);
@@ -101,7 +114,7 @@ fn streams(
         SourceSettings::Network {
             interval,
             cost_share,
-        } => vec![native::network(name, *interval, *cost_share)],
+        } => vec![native::network(name, schedule(*interval, *cost_share))],
         SourceSettings::Filesystem(settings) => {
             vec![native::filesystem(name, settings).map_err(refused)?]
         }
@@ -109,21 +122,15 @@ fn streams(
             interval,
             cost_share,
         } => {
-            let source = match interval {
-                Some(interval) => PerformanceSource::new(*interval),
-                None => PerformanceSource::default().on_demand(),
-            };
-            vec![Arc::new(source.cost_share(*cost_share).named(name))]
+            let source = PerformanceSource::default().scheduled(schedule(*interval, *cost_share));
+            vec![Arc::new(source.named(name))]
         }
         SourceSettings::Inventory {
             interval,
             cost_share,
         } => {
-            let source = match interval {
-                Some(interval) => InventorySource::new(*interval),
-                None => InventorySource::default().on_demand(),
-            };
-            vec![Arc::new(source.cost_share(*cost_share).named(name))]
+            let source = InventorySource::default().scheduled(schedule(*interval, *cost_share));
+            vec![Arc::new(source.named(name))]
         }
         SourceSettings::Replay { path, pace } => {
             let pace = match pace {

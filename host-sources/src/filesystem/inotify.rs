@@ -99,6 +99,11 @@ impl Watch {
         Ok(())
     }
 
+    /// The kernel's queue, to wait for.
+    pub(super) const fn queue(&self) -> &OwnedFd {
+        &self.queue
+    }
+
     /// What isn't watched, and why.
     pub(super) fn trouble(&self) -> Option<String> {
         let why = self.trouble.as_ref()?;

@@ -45,6 +45,11 @@ impl Merger {
         }
     }
 
+    /// Whether it holds nothing that time would move.
+    pub(super) fn is_idle(&self) -> bool {
+        self.windows.is_empty()
+    }
+
     /// Takes in what happened, and appends to `out` what goes on.
     pub(super) fn push(&mut self, happened: Happened, now: Instant, out: &mut Vec<Happened>) {
         self.due(now, out);

@@ -26,6 +26,7 @@ use async_trait::async_trait;
 use weir_bus::event::FilesystemEvent;
 use weir_bus::{DropReason, Kind, Pace, SourceCaps, Timestamp};
 
+use crate::readable::Readable;
 use crate::source::{EventSource, SourceContext, SourceError, SourceHealth};
 use crate::tiers::{Known, TierReport, of_alternatives};
 use happened::{Happened, Losses};
@@ -42,7 +43,7 @@ pub const MERGE_WINDOW_DEFAULT: Duration = Duration::from_millis(100);
 const FANOTIFY: &str = "fanotify";
 /// The other.
 const INOTIFY: &str = "inotify";
-/// How often the kernel's queue is read: a wake-up for each operation would cost ten times as much.
+/// How long operations gather in the kernel's queue: a wake-up for each would cost ten times as much.
 const READ_INTERVAL: Duration = Duration::from_millis(20);
 /// How long a loss is part of the health.
 const LOSS_REMEMBERED: Duration = Duration::from_secs(60);
@@ -152,6 +153,8 @@ struct Watches {
     /// Why not, where it is none, or watches no folder.
     no_fanotify: Option<String>,
     inotify: Option<inotify::Watch>,
+    /// Over the queues of both.
+    readable: Readable,
     /// What can't be seen, and why.
     troubles: Vec<String>,
 }
@@ -162,6 +165,7 @@ impl Watches {
             fanotify: None,
             no_fanotify: None,
             inotify: None,
+            readable: Readable::new().map_err(|error| error.to_string())?,
             troubles: Vec::new(),
         };
         let mut watched = 0;
@@ -191,7 +195,18 @@ impl Watches {
                 watches.troubles.join("; ")
             ));
         }
+        watches.watch_queues().map_err(|error| error.to_string())?;
         Ok(watches)
+    }
+
+    fn watch_queues(&self) -> std::io::Result<()> {
+        if let Some(watch) = &self.fanotify {
+            self.readable.watch(watch.queue())?;
+        }
+        if let Some(watch) = &self.inotify {
+            self.readable.watch(watch.queue())?;
+        }
+        Ok(())
     }
 
     fn add(
@@ -238,6 +253,22 @@ impl Watches {
             losses.overflows += watch.read(paths, happened)?.overflows;
         }
         Ok(losses)
+    }
+
+    /// Returns when it is time to read again: a little after something happened, or soon if anything waits for its
+    /// time. Cancel safe.
+    async fn wait(&self, is_idle: bool) {
+        if is_idle && !self.are_waiting() {
+            self.readable.wait().await;
+        }
+        tokio::time::sleep(READ_INTERVAL).await;
+    }
+
+    /// Whether something was read that another read shall tell.
+    fn are_waiting(&self) -> bool {
+        self.fanotify
+            .as_ref()
+            .is_some_and(fanotify::Watch::is_waiting)
     }
 
     fn tiers(&self) -> Vec<TierReport> {
@@ -300,7 +331,7 @@ impl EventSource for FilesystemSource {
             let stops = tokio::select! {
                 biased;
                 () = context.stopping() => true,
-                () = tokio::time::sleep(READ_INTERVAL) => false,
+                () = watches.wait(merger.is_idle()) => false,
             };
             let read = watches.read(&self.paths, &mut happened);
             let now = Instant::now();
@@ -326,7 +357,7 @@ impl EventSource for FilesystemSource {
                 Losses { unnamed: 1.., .. } => lost(Some(losses.unnamed)),
                 Losses { .. } => {}
             }
-            if stops {
+            if stops && !watches.are_waiting() {
                 return Ok(());
             }
             if losses.overflows > 0 {

@@ -151,6 +151,7 @@ fn targets() -> [Target; 7] {
                 ("exec", &exec()),
                 ("exit", &record(3, &words(&[4, 9, 256, 0]))),
                 ("thread", &words(&[43, 42, 77, 0])),
+                ("held", &words(&[9, 0, 5_000, 0, 4_711, 42, 1_000, 2])),
             ]),
         ),
         (

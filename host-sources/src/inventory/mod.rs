@@ -30,7 +30,7 @@ use weir_bus::{Pace, SourceCaps, Timestamp};
 use crate::emitter::Emitter;
 #[cfg(target_os = "linux")]
 use crate::kernel_files::Roots;
-use crate::schedule::{COST_SHARE_DEFAULT, ScheduleOptions, Tier};
+use crate::schedule::{ScheduleOptions, Tier};
 use crate::source::{EventSource, SourceContext, SourceError, SourceHealth};
 use facts::Table;
 #[cfg(target_os = "linux")]
@@ -49,9 +49,7 @@ const WATCH_PERIOD: Duration = Duration::from_secs(1);
 /// Looks at what the machine consists of.
 pub struct InventorySource {
     name: String,
-    /// None: only while somebody asks.
-    interval: Option<Duration>,
-    cost_share: f64,
+    schedule: ScheduleOptions,
     #[cfg(target_os = "linux")]
     roots: Roots,
     #[cfg(target_os = "linux")]
@@ -68,8 +66,7 @@ impl InventorySource {
     pub fn new(interval: Duration) -> Self {
         Self {
             name: INVENTORY_SOURCE_NAME.to_owned(),
-            interval: Some(interval),
-            cost_share: COST_SHARE_DEFAULT,
+            schedule: ScheduleOptions::every(interval),
             #[cfg(target_os = "linux")]
             roots: Roots::default(),
             #[cfg(target_os = "linux")]
@@ -79,17 +76,10 @@ impl InventorySource {
         }
     }
 
-    /// The same, which looks at all only while somebody asks.
+    /// The same at other times, or only while somebody asks, or for another share of a core.
     #[must_use]
-    pub const fn on_demand(mut self) -> Self {
-        self.interval = None;
-        self
-    }
-
-    /// The same with another share of a core that it may cost; what costs more looks more seldom.
-    #[must_use]
-    pub const fn cost_share(mut self, share: f64) -> Self {
-        self.cost_share = share;
+    pub const fn scheduled(mut self, schedule: ScheduleOptions) -> Self {
+        self.schedule = schedule;
         self
     }
 
@@ -182,10 +172,7 @@ impl EventSource for InventorySource {
     }
 
     fn schedule(&self) -> Option<ScheduleOptions> {
-        Some(ScheduleOptions {
-            interval: self.interval,
-            cost_share: self.cost_share,
-        })
+        Some(self.schedule)
     }
 
     async fn start(&self, context: SourceContext) -> Result<(), SourceError> {

@@ -5,6 +5,7 @@
 
 mod cgroups;
 mod file;
+mod link;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod text;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 
 pub(crate) use cgroups::Cgroups;
 pub(crate) use file::{FileError, KeptFile, read_once};
+pub(crate) use link::{DELETED_SUFFIX, link_of};
 
 /// Where the kernel's files are looked for: other folders than usual in tests, and where a container shows the host's.
 #[derive(Clone, Debug, PartialEq, Eq)]

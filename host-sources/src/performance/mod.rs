@@ -37,7 +37,7 @@ use weir_bus::{Pace, SourceCaps, Timestamp};
 use crate::emitter::Emitter;
 #[cfg(target_os = "linux")]
 use crate::kernel_files::Roots;
-use crate::schedule::{COST_SHARE_DEFAULT, Clock, ScheduleOptions, Tier};
+use crate::schedule::{Clock, ScheduleOptions, Tier};
 use crate::source::{EventSource, SourceContext, SourceError, SourceHealth};
 use crate::tiers::TierReport;
 use counters::Moment;
@@ -64,9 +64,7 @@ struct State {
 /// Looks at the machine's load at an interval.
 pub struct PerformanceSource {
     name: String,
-    /// None: only while somebody asks.
-    interval: Option<Duration>,
-    cost_share: f64,
+    schedule: ScheduleOptions,
     #[cfg(target_os = "linux")]
     roots: Roots,
     /// The next snapshot's id; it goes on counting when the source is started again.
@@ -80,8 +78,7 @@ impl PerformanceSource {
     pub fn new(interval: Duration) -> Self {
         Self {
             name: PERFORMANCE_SOURCE_NAME.to_owned(),
-            interval: Some(interval),
-            cost_share: COST_SHARE_DEFAULT,
+            schedule: ScheduleOptions::every(interval),
             #[cfg(target_os = "linux")]
             roots: Roots::default(),
             snapshot_id: AtomicU64::new(1),
@@ -89,17 +86,10 @@ impl PerformanceSource {
         }
     }
 
-    /// The same, which looks only while somebody asks.
+    /// The same at other times, or only while somebody asks, or for another share of a core.
     #[must_use]
-    pub const fn on_demand(mut self) -> Self {
-        self.interval = None;
-        self
-    }
-
-    /// The same with another share of a core that it may cost; what costs more looks more seldom.
-    #[must_use]
-    pub const fn cost_share(mut self, share: f64) -> Self {
-        self.cost_share = share;
+    pub const fn scheduled(mut self, schedule: ScheduleOptions) -> Self {
+        self.schedule = schedule;
         self
     }
 
@@ -191,17 +181,14 @@ impl EventSource for PerformanceSource {
     }
 
     fn schedule(&self) -> Option<ScheduleOptions> {
-        Some(ScheduleOptions {
-            interval: self.interval,
-            cost_share: self.cost_share,
-        })
+        Some(self.schedule)
     }
 
     async fn start(&self, context: SourceContext) -> Result<(), SourceError> {
         let mut look = self.new_look();
         while let Some(run) = context.next_run().await {
             let began = Instant::now();
-            let moment = Moment::new(now(&context), self.interval);
+            let moment = Moment::new(now(&context), self.schedule.interval);
             look.take(&moment, Timestamp::now(), |tier: Tier| run.due(tier));
             self.note(&look, began.elapsed());
             if look.rows().all(<[_]>::is_empty) {
@@ -234,13 +221,8 @@ impl EventSource for PerformanceSource {
                 .collect();
             return SourceHealth::Degraded(told.join("; "));
         }
-        match self.interval.filter(|interval| state.took > *interval) {
-            Some(interval) => SourceHealth::Degraded(format!(
-                "a look took {:?}, longer than its interval of {interval:?}: choose a longer one",
-                state.took
-            )),
-            None => SourceHealth::Healthy,
-        }
+        let slow = self.schedule.trouble_of(state.took);
+        slow.map_or(SourceHealth::Healthy, SourceHealth::Degraded)
     }
 }
 

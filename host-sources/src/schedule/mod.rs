@@ -44,22 +44,41 @@ pub use weir_bus::pubsub::{EVERY_MAX, EVERY_MIN};
 use crate::supervisor::short;
 use plan::{Next, Plan, Wanted};
 
+/// The shortest interval of a source's own: below it a look at a large host would never end before the next.
+pub const INTERVAL_MIN: Duration = Duration::from_millis(10);
+
 /// How a source is scheduled, by its config.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ScheduleOptions {
-    /// How often it runs by itself; none: only while somebody asks.
+    /// How often it runs by itself, at least [`INTERVAL_MIN`]; none: only while somebody asks.
     pub interval: Option<Duration>,
     /// The share of a core that it may cost, as 0.01: what costs more runs more seldom.
     pub cost_share: f64,
 }
 
+impl ScheduleOptions {
+    /// A run each `interval`, at the default share.
+    #[must_use]
+    pub const fn every(interval: Duration) -> Self {
+        Self {
+            interval: Some(interval),
+            cost_share: COST_SHARE_DEFAULT,
+        }
+    }
+
+    /// What is wrong with a run that took so long; none if nothing is.
+    pub(crate) fn trouble_of(&self, took: Duration) -> Option<String> {
+        let interval = self.interval.filter(|interval| took > *interval)?;
+        Some(format!(
+            "a look took {took:?}, longer than its interval of {interval:?}: choose a longer one"
+        ))
+    }
+}
+
 impl Default for ScheduleOptions {
     /// What changes fast, at the default share.
     fn default() -> Self {
-        Self {
-            interval: Some(Tier::Fast.period()),
-            cost_share: COST_SHARE_DEFAULT,
-        }
+        Self::every(Tier::Fast.period())
     }
 }
 

@@ -11,7 +11,7 @@ use weir_bus::pubsub::{EVERY_MAX, EVERY_MIN};
 
 use super::budget::Budget;
 use super::tier::Tier;
-use super::{AskError, Asker, LastRun, ScheduleOptions, ScheduleStatus};
+use super::{AskError, Asker, INTERVAL_MIN, LastRun, ScheduleOptions, ScheduleStatus};
 
 /// Who may ask for intervals of one source at a time: as many as there may be subscriptions, and the config.
 pub const ASKERS_MAX: usize = 1_025;
@@ -125,11 +125,7 @@ impl Plan {
             options,
         };
         if let Some(interval) = plan.options.interval {
-            plan.enter(
-                "config",
-                interval.max(Duration::from_millis(1)),
-                Duration::ZERO,
-            );
+            plan.enter("config", interval.max(INTERVAL_MIN), Duration::ZERO);
         }
         plan
     }

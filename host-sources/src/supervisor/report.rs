@@ -52,6 +52,8 @@ pub struct SourceStatus {
     pub threads_abandoned: u64,
     /// What became of its rows.
     pub counts: SourceCounts,
+    /// Command lines in which it has replaced secrets.
+    pub redacted: u64,
     /// When it runs; none for a source that doesn't look at intervals.
     pub schedule: Option<ScheduleStatus>,
     /// How it reaches into the host, and why not otherwise; empty for a source that has one way only.
@@ -214,6 +216,7 @@ impl Report {
             restarts: known.restarts,
             threads_abandoned: known.threads_abandoned,
             counts: self.batcher.counts(),
+            redacted: self.source.redacted(),
             schedule,
             tiers: self.source.tiers(),
         }

@@ -114,7 +114,7 @@ fn run_contained(
     requests: mpsc::Receiver<Request>,
 ) -> Outcome {
     let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_time()
+        .enable_all()
         .build()
     {
         Ok(runtime) => runtime,

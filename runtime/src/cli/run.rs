@@ -11,7 +11,7 @@ use super::{Failure, Global, guests, logs};
 use crate::daemon::{self, Daemon};
 use crate::pipeline::StartError;
 use crate::sink::{Console, Output};
-use crate::turns;
+use crate::{heap, turns};
 
 #[derive(Clone, Copy, ValueEnum)]
 enum OutputArgument {
@@ -40,6 +40,7 @@ pub(super) fn run(global: &Global, arguments: &RunArguments) -> Result<ExitCode,
         Some(OutputArgument::Pretty) | None => Output::Pretty,
     };
     // Before the first of its threads is made.
+    heap::share_arenas();
     turns::take_short_turns();
     let guests = guests(&loaded.config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

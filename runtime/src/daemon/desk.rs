@@ -114,6 +114,8 @@ struct SourceLine {
     in_flight: u64,
     #[serde(flatten)]
     counts: SourceCounts,
+    /// Command lines in which it has replaced secrets; none of what comes over the socket.
+    redacted: Option<u64>,
     /// What the supervisor knows of it; none of what comes over the socket.
     state: Option<SourceState>,
     /// When it looks; none of a source that doesn't look at intervals.
@@ -147,6 +149,7 @@ impl SourceLine {
             health: health.to_string(),
             in_flight: counts.in_flight(),
             counts,
+            redacted: None,
             state: None,
             schedule: None,
             table: None,
@@ -157,6 +160,7 @@ impl SourceLine {
     fn of(status: SourceStatus, tables: &[TableStatus]) -> Self {
         let table = tables.iter().find(|table| table.source == status.name);
         Self {
+            redacted: Some(status.redacted),
             state: Some(status.state),
             schedule: status.schedule,
             table: table.cloned(),

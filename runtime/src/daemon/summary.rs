@@ -43,25 +43,16 @@ pub(super) fn started(console: &Console, config: &Config, pipeline: &Pipeline) {
 
 fn start_text(config: &Config, pipeline: &Pipeline, status: &PipelineStatus) -> String {
     let version = env!("CARGO_PKG_VERSION");
-    let mut text = format!("weir {version} — {}", config.collector.component_name);
-    // Writing to a String can't fail.
+    let mut lines = Lines::default();
     for source in &status.sources {
-        let _ = write!(
-            text,
-            "\n  source  {:<12} {}",
-            source.name, source.capabilities
-        );
         let told = tiers::told(&source.tiers);
-        if !told.is_empty() {
-            let _ = write!(text, ", {told}");
-        }
+        let capabilities = source.capabilities.to_string();
+        let parts = [capabilities, told].map(|part| Some(part).filter(|part| !part.is_empty()));
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        lines.add("source", &source.name, parts.join(", "));
     }
     for missing in pipeline.unavailable() {
-        let _ = write!(
-            text,
-            "\n  without {:<12} {}",
-            missing.source, missing.reason
-        );
+        lines.add("without", &missing.source, missing.reason.clone());
     }
     for slot in &status.slots {
         let limits = config.slots.get(&slot.slot).map(|settings| {
@@ -72,22 +63,51 @@ fn start_text(config: &Config, pipeline: &Pipeline, status: &PipelineStatus) -> 
                 settings.limits.memory_bytes_max >> 20
             )
         });
-        let _ = write!(
-            text,
-            "\n  {:<7} {:<12} {}, at most {} a call",
-            slot.world,
-            slot.slot,
-            slot.module,
-            limits.unwrap_or_default()
-        );
+        let limits = limits.unwrap_or_default();
+        let text = format!("{}, at most {limits} a call", slot.module);
+        lines.add(&slot.world, &slot.slot, text);
     }
     for name in config.sinks.keys() {
-        let _ = write!(text, "\n  sink    {name}");
+        lines.add("sink", name, String::new());
     }
     if let Some(broker) = pipeline.broker_status() {
-        let _ = write!(text, "\n  socket  {}", broker.socket.display());
+        lines.add(
+            "socket",
+            &broker.socket.display().to_string(),
+            String::new(),
+        );
     }
-    text
+    let component = &config.collector.component_name;
+    format!("weir {version} — {component}{}", lines.aligned())
+}
+
+/// Lines of what there is: its kind, its name, and more.
+#[derive(Default)]
+struct Lines(Vec<(String, String, String)>);
+
+impl Lines {
+    /// The narrowest column of names, in characters.
+    const NAME_WIDTH_MIN: usize = 12;
+
+    fn add(&mut self, kind: &str, name: &str, text: String) {
+        self.0.push((kind.to_owned(), name.to_owned(), text));
+    }
+
+    /// Each on a line of its own, the texts below each other.
+    fn aligned(&self) -> String {
+        let with_text = self.0.iter().filter(|(_, _, text)| !text.is_empty());
+        let width = with_text.map(|(_, name, _)| name.chars().count()).max();
+        let width = width.unwrap_or_default().max(Self::NAME_WIDTH_MIN);
+        let mut aligned = String::new();
+        for (kind, name, text) in &self.0 {
+            // Writing to a String can't fail.
+            let _ = match text.is_empty() {
+                true => write!(aligned, "\n  {kind:<7} {name}"),
+                false => write!(aligned, "\n  {kind:<7} {name:<width$} {text}"),
+            };
+        }
+        aligned
+    }
 }
 
 /// The last counts, as JSON.
@@ -203,39 +223,31 @@ fn end_text(
     status: &PipelineStatus,
     balanced: bool,
 ) -> String {
-    let mut text = format!("ran {:.1} s; rows:", ran.as_secs_f64());
+    let mut lines = Lines::default();
     for (name, counts) in &report.sources {
-        let _ = write!(
-            text,
-            "\n  source  {name:<12} {} produced = {} published + {} removed by filters + {} + {} in flight",
+        let text = format!(
+            "{} produced = {} published + {} removed by filters + {} + {} in flight",
             counts.produced,
             counts.published,
             counts.removed,
             drops(&counts.dropped),
             counts.in_flight()
         );
+        lines.add("source", name, text);
     }
     for slot in &status.slots {
-        let _ = write!(
-            text,
-            "\n  {:<7} {:<12} {}",
-            slot.world,
-            slot.slot,
-            queue(&slot.queue)
-        );
+        let mut text = queue(&slot.queue);
         for (reason, count) in &slot.faults {
             let _ = write!(text, "; {count} faults {reason}");
         }
+        lines.add(&slot.world, &slot.slot, text);
     }
     let others = status.bus.subscribers.iter();
     for subscriber in others.filter(|subscriber| !subscriber.name.starts_with("slot:")) {
-        let _ = write!(
-            text,
-            "\n  queue   {:<12} {}",
-            subscriber.name,
-            queue(&subscriber.counts)
-        );
+        lines.add("queue", &subscriber.name, queue(&subscriber.counts));
     }
+    let seconds = ran.as_secs_f64();
+    let mut text = format!("ran {seconds:.1} s; rows:{}", lines.aligned());
     if status.triggers.total.fired > 0 {
         let _ = write!(text, "\n  firings {}", firings(status.triggers.total));
     }

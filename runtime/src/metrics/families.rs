@@ -105,7 +105,7 @@ pub(super) const fn number(value: u64) -> f64 {
     value as f64
 }
 
-fn of_sources(sources: &[SourceStatus]) -> [MetricFamily; 6] {
+fn of_sources(sources: &[SourceStatus]) -> [MetricFamily; 7] {
     let mut rows = Family::counter(
         "weir_source_rows_total",
         "Rows of a source: produced = published + removed (by filters) + dropped + in flight.",
@@ -129,6 +129,10 @@ fn of_sources(sources: &[SourceStatus]) -> [MetricFamily; 6] {
     let mut restarts = Family::counter(
         "weir_source_restarts_total",
         "How often a source was started again.",
+    );
+    let mut redacted = Family::counter(
+        "weir_source_redacted_total",
+        "Command lines in which a source replaced secrets.",
     );
     for source in sources {
         let (name, counts) = (("source", source.name.as_str()), &source.counts);
@@ -162,8 +166,12 @@ fn of_sources(sources: &[SourceStatus]) -> [MetricFamily; 6] {
             health.count(&[name, ("health", state)], is_so.into());
         }
         restarts.count(&[name], source.restarts);
+        redacted.count(&[name], source.redacted);
     }
-    [rows, dropped, in_flight, batches, health, restarts].map(|family| family.made)
+    [
+        rows, dropped, in_flight, batches, health, restarts, redacted,
+    ]
+    .map(|family| family.made)
 }
 
 /// Every queue by what it belongs to and its name. Subscribers of the same name are told as one.

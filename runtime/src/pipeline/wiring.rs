@@ -193,7 +193,7 @@ impl<'a> Wiring<'a> {
         let mut collector = Collector::with_bus(collector, Arc::clone(&self.bus))
             .with_filters(filters)
             .with_processes(is_asked.then_some(processes));
-        for source in sources::from_config(&self.config.sources)?
+        for source in sources::from_config(&self.config.sources, &self.config.redact)?
             .into_iter()
             .chain(extra_sources)
         {

@@ -1,11 +1,10 @@
 //! Where there is no Linux: the same sources, left out with that reason.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use weir_bus::{Pace, SourceCaps};
-use weir_sources::{EventSource, ProcessSource, SourceContext, SourceError};
+use weir_sources::{EventSource, ProcessSource, ScheduleOptions, SourceContext, SourceError};
 
 use super::SourceOpenReason;
 use crate::config::FilesystemSettings;
@@ -48,7 +47,7 @@ pub(super) fn events(name: &str, _looks: &ProcessSource) -> Arc<dyn EventSource>
     left_out(format!("{name}-events"), reason)
 }
 
-pub(super) fn network(name: &str, _: Option<Duration>, _: f64) -> Arc<dyn EventSource> {
+pub(super) fn network(name: &str, _: ScheduleOptions) -> Arc<dyn EventSource> {
     left_out(name.to_owned(), "needs Linux")
 }
 

@@ -3,11 +3,10 @@
 //! It decides nothing: what a host doesn't allow the sources say themselves.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use weir_sources::{
     EventSource, FilesystemMethod, FilesystemOptions, FilesystemSource, NetworkSource,
-    ProcessSource,
+    ProcessSource, ScheduleOptions,
 };
 
 use super::SourceOpenReason;
@@ -18,17 +17,9 @@ pub(super) fn events(_name: &str, looks: &ProcessSource) -> Arc<dyn EventSource>
     Arc::new(looks.events())
 }
 
-/// All sockets; without an interval only while somebody asks.
-pub(super) fn network(
-    name: &str,
-    interval: Option<Duration>,
-    cost_share: f64,
-) -> Arc<dyn EventSource> {
-    let source = match interval {
-        Some(interval) => NetworkSource::new(interval),
-        None => NetworkSource::default().on_demand(),
-    };
-    Arc::new(source.cost_share(cost_share).named(name))
+/// All sockets.
+pub(super) fn network(name: &str, schedule: ScheduleOptions) -> Arc<dyn EventSource> {
+    Arc::new(NetworkSource::default().scheduled(schedule).named(name))
 }
 
 /// What happens to files.
@@ -52,22 +43,28 @@ pub(super) fn filesystem(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use weir_sources::EventSource;
 
     use super::super::from_config;
-    use crate::config::{LoadRequest, SourceSettings, load};
+    use crate::config::{Config, LoadRequest, load};
     use crate::sandbox::{BUILTIN_RULES, DEFAULT_CONFIG};
 
-    fn sources(text: &'static str) -> BTreeMap<String, SourceSettings> {
+    fn config(text: &'static str) -> Config {
         let request = LoadRequest {
             embedded_default: text,
             ..LoadRequest::default()
         };
-        load(&request).expect("a config").config.sources
+        load(&request).expect("a config").config
+    }
+
+    fn open(config: &Config) -> Vec<Arc<dyn EventSource>> {
+        from_config(&config.sources, &config.redact).expect("sources")
     }
 
     fn names(text: &'static str) -> Vec<String> {
-        let opened = from_config(&sources(text)).expect("sources");
+        let opened = open(&config(text));
         opened.iter().map(|one| one.name().to_owned()).collect()
     }
 
@@ -92,7 +89,7 @@ mod tests {
             ..LoadRequest::default()
         };
         let config = load(&request).expect("the default").config;
-        let opened = from_config(&config.sources).expect("sources");
+        let opened = open(&config);
         let names: Vec<&str> = opened.iter().map(|one| one.name()).collect();
         let expected = [
             "filesystem",
@@ -108,7 +105,7 @@ mod tests {
     #[test]
     fn an_interval_and_a_budget_are_those_of_the_config() {
         let check = |text, expected: Option<u64>| {
-            let opened = from_config(&sources(text)).expect("sources");
+            let opened = open(&config(text));
             let schedule = opened[0].schedule().expect("a schedule");
             let interval = schedule.interval.map(|interval| interval.as_secs());
             assert_eq!((interval, schedule.cost_share), (expected, 0.5), "{text}");

@@ -65,6 +65,8 @@ struct Settings {
 struct Rest {
     settings: Settings,
     memory: Memory,
+    /// Room for what is hashed of a row.
+    bytes: Vec<u8>,
 }
 
 impl Rest {
@@ -85,7 +87,7 @@ impl Rest {
             return true;
         }
         let seen = Seen {
-            digest: digest::digest(columns, row),
+            digest: digest::digest(columns, row, &mut self.bytes),
             cpu_usage: row.cpu_usage(),
             memory_bytes: row.memory_bytes(),
         };
@@ -114,6 +116,7 @@ impl Guest for Rest {
         }
         Ok(Self {
             memory: Memory::new(settings.entries_max),
+            bytes: Vec::new(),
             settings,
         })
     }

@@ -243,7 +243,10 @@ mod tests {
         for (name, source) in DECLARED {
             let kind = Kind::named(name).unwrap();
             let fields = source.lines().filter_map(|line| {
-                let (field, declared) = line.strip_prefix("        ")?.split_once(": ")?;
+                let line = line.strip_prefix("        ")?;
+                // What is measured is a column like any other.
+                let line = line.strip_prefix("[measured] ").unwrap_or(line);
+                let (field, declared) = line.split_once(": ")?;
                 let is_name = field.chars().all(|c| c.is_ascii_lowercase() || c == '_');
                 is_name.then(|| (field, of_declared(declared.trim_end_matches(','))))
             });

@@ -97,6 +97,11 @@ impl<'a> Events<'a> {
     pub(super) const fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
+
+    /// The bytes that aren't looked at yet.
+    pub(super) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
 }
 
 /// What was read isn't a row of events.

@@ -6,23 +6,20 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 
-use rustix::fs::{CWD, fstat, readlinkat_raw};
+use rustix::fs::fstat;
 
 use super::event::{Handle, Part};
 use super::handle;
+use crate::kernel_files::{DELETED_SUFFIX, link_of};
 
 /// Folders that are remembered, each way; one more, and all are forgotten.
 const FOLDERS_MAX: usize = 16_384;
 /// How many folders up a path is put together from what was told; a path has at most 4,096 bytes.
 const DEPTH_MAX: usize = 128;
-/// Bytes of a path on Linux, and of what the kernel may append.
-const LINK_BYTES_MAX: usize = 4 * 1024 + DELETED_SUFFIX.len();
-/// What the kernel appends to the path of a folder that was deleted.
-const DELETED_SUFFIX: &[u8] = b" (deleted)";
 
 /// A handle that is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -50,7 +47,6 @@ pub(super) struct Folders {
     paths: HashMap<Key, PathBuf>,
     /// Where folders were said to be: the folder they are in, and their name.
     told: HashMap<Key, (Key, OsString)>,
-    link: Vec<u8>,
 }
 
 impl Folders {
@@ -110,14 +106,11 @@ impl Folders {
     fn open(&mut self, key: &Key) -> Option<PathBuf> {
         let mount = self.mounts.get(&key.filesystem)?;
         let folder = handle::open(mount.as_fd(), key.kind, &key.bytes).ok()?;
-        self.link.resize(LINK_BYTES_MAX, 0);
-        let link = format!("/proc/self/fd/{}", folder.as_raw_fd());
-        let read = readlinkat_raw(CWD, link, self.link.as_mut_slice()).ok()?;
-        let mut path = self.link.get(..read)?;
-        if fstat(&folder).is_ok_and(|stat| stat.st_nlink == 0) {
-            path = path.strip_suffix(DELETED_SUFFIX).unwrap_or(path);
+        let mut path = link_of(&folder).ok()?;
+        if path.ends_with(DELETED_SUFFIX) && fstat(&folder).is_ok_and(|stat| stat.st_nlink == 0) {
+            path.truncate(path.len() - DELETED_SUFFIX.len());
         }
-        Some(PathBuf::from(OsString::from_vec(path.to_vec())))
+        Some(PathBuf::from(OsString::from_vec(path)))
     }
 
     /// From what was told: up to a folder that is known, and down again.

@@ -32,8 +32,9 @@ const REPORT_NAMES: u32 = 0x1e00;
 const READ_BYTES: usize = 128 * 1024;
 /// Reads in a row, so that a flood keeps nobody from stopping; the kernel's queue holds 16,384 events by default.
 const READS_MAX: usize = 32;
-/// How often a folder that is gone is asked about, with what the queue brought meanwhile.
-const TRIES_MAX: usize = 3;
+/// In how many reads an event may wait for the one that names its folder: a folder is gone before its deletion is in
+/// the queue, and who deletes it may be kept from going on in between.
+const WAITS_MAX: u32 = 5;
 
 /// A watch over file systems.
 pub(super) struct Watch {
@@ -42,7 +43,13 @@ pub(super) struct Watch {
     marks: Fanotify,
     folders: Folders,
     mask: MaskFlags,
+    /// What was read and isn't handed on yet.
     bytes: Vec<u8>,
+    /// How often the first of them has waited for its folder's name.
+    waits: u32,
+    /// The bytes of those that have waited as often. A process that makes events without paths, one after the other,
+    /// would else hold back all others by a row of reads for each.
+    waiting: usize,
     /// Our own, whose operations are never told: a daemon that writes what it sees would see what it writes.
     own_pid: u32,
 }
@@ -85,6 +92,8 @@ impl Watch {
             folders: Folders::default(),
             mask,
             bytes: Vec::new(),
+            waits: 0,
+            waiting: 0,
             own_pid: std::process::id(),
         })
     }
@@ -113,35 +122,36 @@ impl Watch {
         Ok(())
     }
 
+    /// The kernel's queue, to wait for.
+    pub(super) const fn queue(&self) -> &File {
+        &self.queue
+    }
+
     /// Whether any file system is watched.
     pub(super) fn is_watching(&self) -> bool {
         self.folders.has_mounts()
     }
 
-    /// Reads what waits in the queue, and appends what happened, in order.
+    /// Whether what was read waits for the name of a folder.
+    pub(super) const fn is_waiting(&self) -> bool {
+        self.waits > 0
+    }
+
+    /// Reads what waits in the queue, and appends what happened, in order: all of it, or up to what happened in a
+    /// folder that is gone and isn't named yet.
     ///
     /// # Errors
     /// What keeps the queue from being read.
     pub(super) fn read(&mut self, happened: &mut Vec<Happened>) -> Result<Losses, String> {
         let mut bytes = std::mem::take(&mut self.bytes);
-        bytes.clear();
-        let begins = happened.len();
-        let mut losses = Losses::default();
-        for _ in 0..TRIES_MAX {
-            let read = self.read_queue(&mut bytes);
-            happened.truncate(begins);
-            losses = self.take_all(&bytes, happened);
-            if let Err(error) = read {
-                self.bytes = bytes;
-                return Err(format!("fanotify: its queue can't be read: {error}"));
-            }
-            // A folder that is gone is told of just after it went.
-            if losses.unnamed == 0 {
-                break;
-            }
-        }
+        let read = self.read_queue(&mut bytes);
+        let (losses, taken) = self.take_all(&bytes, happened);
+        bytes.drain(..taken);
         self.bytes = bytes;
-        Ok(losses)
+        match read {
+            Ok(()) => Ok(losses),
+            Err(error) => Err(format!("fanotify: its queue can't be read: {error}")),
+        }
     }
 
     /// Appends what waits to `bytes`, up to a bound.
@@ -163,21 +173,50 @@ impl Watch {
         Ok(())
     }
 
-    fn take_all(&mut self, bytes: &[u8], happened: &mut Vec<Happened>) -> Losses {
+    /// What was lost, and how many bytes were taken.
+    fn take_all(&mut self, bytes: &[u8], happened: &mut Vec<Happened>) -> (Losses, usize) {
         let mut losses = Losses::default();
         // All that these events tell of folders comes first: it names those that are gone by now.
         for event in Events::new(bytes).filter_map(Result::ok) {
             self.learn(&event);
         }
-        for event in Events::new(bytes) {
-            match event {
-                Ok(event) if event.mask & mask::OVERFLOW != 0 => losses.overflows += 1,
-                Ok(event) => self.take(&event, happened, &mut losses.unnamed),
+        let mut events = Events::new(bytes);
+        loop {
+            let taken = bytes.len() - events.rest().len();
+            let begins = happened.len();
+            match events.next() {
+                None => {
+                    self.waits = 0;
+                    return (losses, taken);
+                }
+                Some(Ok(event)) if event.mask & mask::OVERFLOW != 0 => losses.overflows += 1,
+                Some(Ok(event)) => {
+                    let unnamed = self.take(&event, happened);
+                    if unnamed > 0 && self.waits_at(taken, bytes.len()) {
+                        happened.truncate(begins);
+                        return (losses, taken);
+                    }
+                    losses.unnamed += unnamed;
+                }
                 // What follows can't be found any more.
-                Err(_) => losses.overflows += 1,
+                Some(Err(_)) => losses.overflows += 1,
             }
         }
-        losses
+    }
+
+    /// Whether an event that has no path, so many bytes from the first, waits for another read.
+    fn waits_at(&mut self, place: usize, length: usize) -> bool {
+        if self.waits > 0 && place < self.waiting {
+            if self.waits >= WAITS_MAX {
+                return false;
+            }
+            self.waits += 1;
+        } else {
+            self.waits = 1;
+            self.waiting = length;
+        }
+        self.waiting -= place;
+        true
     }
 
     fn learn(&mut self, event: &Event<'_>) {
@@ -195,15 +234,17 @@ impl Watch {
         }
     }
 
-    fn take(&mut self, event: &Event<'_>, happened: &mut Vec<Happened>, unnamed: &mut u64) {
+    /// Appends what an event tells; how many operations have no path.
+    fn take(&mut self, event: &Event<'_>, happened: &mut Vec<Happened>) -> u64 {
         if event.pid == Some(self.own_pid) {
-            return;
+            return 0;
         }
+        let mut unnamed = 0;
         if event.mask & mask::RENAME != 0 {
-            self.take_rename(event, happened, unnamed);
+            unnamed += self.take_rename(event, happened);
         }
         let Some(place) = event.part(Role::Place) else {
-            return;
+            return unnamed;
         };
         // The kernel joins what happened to one file in a row; the order is that of a file's life.
         let operations = [
@@ -225,12 +266,14 @@ impl Watch {
                     new_path: None,
                     pid: event.pid,
                 }),
-                None => *unnamed += 1,
+                None => unnamed += 1,
             }
         }
+        unnamed
     }
 
-    fn take_rename(&mut self, event: &Event<'_>, happened: &mut Vec<Happened>, unnamed: &mut u64) {
+    /// Appends a renaming; 1 where neither side has a path.
+    fn take_rename(&mut self, event: &Event<'_>, happened: &mut Vec<Happened>) -> u64 {
         let path = |folders: &mut Folders, role| folders.path(&event.part(role)?);
         let old = path(&mut self.folders, Role::OldPlace);
         let new = path(&mut self.folders, Role::NewPlace);
@@ -250,8 +293,9 @@ impl Watch {
                 new_path: None,
                 pid: event.pid,
             }),
-            (None, None) => *unnamed += 1,
+            (None, None) => return 1,
         }
+        0
     }
 }
 

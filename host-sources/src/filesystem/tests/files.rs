@@ -262,7 +262,11 @@ async fn ten_thousand_files_are_told_exactly_or_as_a_gap() {
         watched.run("rm -r [0-9]*");
         let told = watched.told().await;
         let told = counts(&told);
-        let lost = watched.source.condition().overflows;
+        let (lost, unnamed) = {
+            let condition = watched.source.condition();
+            (condition.overflows, condition.unnamed)
+        };
+        assert_eq!(unnamed, 0, "{method:?}");
         if lost == 0 {
             let expected = [
                 ("create", FILES),

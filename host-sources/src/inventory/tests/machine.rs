@@ -9,7 +9,7 @@ use weir_bus::{Batcher, BatcherLimits, CollectionEvent, Settlement, Snapshot};
 use super::super::linux::Look;
 use super::super::*;
 use crate::kernel_files::testing::FakeRoots;
-use crate::schedule::{Clock, Schedule};
+use crate::schedule::{Clock, Schedule, ScheduleOptions};
 use crate::source::ContextHandle;
 
 /// Longer than anything here takes on the busiest machine: reaching it is a failure.
@@ -133,8 +133,11 @@ async fn a_whole_look_comes_first_then_changes_and_a_whole_one_for_who_asks() {
     fake.write("proc/self/mountinfo", "1 0 0:1 / /a rw - tmpfs one rw\n");
     fake.write("proc/meminfo", "MemTotal: 5 kB\n");
     fake.write("sys/class/net/eth0/mtu", "1500\n");
-    let source = InventorySource::new(INTERVAL).reading(fake.roots());
-    let watched = Watched::start(source.cost_share(1.0));
+    let source = InventorySource::default().reading(fake.roots());
+    let watched = Watched::start(source.scheduled(ScheduleOptions {
+        interval: Some(INTERVAL),
+        cost_share: 1.0,
+    }));
     let whole = watched.table().await.len();
     // Nothing changed: nothing is sent, and the run is over.
     let mut changes = watched.schedule.changes();
@@ -165,7 +168,10 @@ async fn a_whole_look_comes_first_then_changes_and_a_whole_one_for_who_asks() {
 
 #[tokio::test]
 async fn what_the_source_was_started_for_it_does_on_demand_only() {
-    let watched = Watched::start(InventorySource::default().on_demand());
+    let watched = Watched::start(InventorySource::default().scheduled(ScheduleOptions {
+        interval: None,
+        ..ScheduleOptions::default()
+    }));
     watched.handle.ready().await;
     assert_eq!(watched.batcher.counts().produced, 0);
     let (asked, rows) = tokio::join!(watched.schedule.ask_now(Duration::ZERO), watched.table());

@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use weir_bus::{Batcher, BatcherLimits, CollectionEvent, Settlement};
 
 use super::super::*;
-use crate::schedule::{Clock, Schedule};
+use crate::schedule::{Clock, Schedule, ScheduleOptions};
 use crate::source::ContextHandle;
 
 /// Longer than anything here takes on the busiest machine: reaching it is a failure.
@@ -27,7 +27,10 @@ struct Watched {
 
 impl Watched {
     fn start() -> Self {
-        let source = Arc::new(PerformanceSource::new(Duration::from_secs(1)).cost_share(1.0));
+        let source = Arc::new(PerformanceSource::default().scheduled(ScheduleOptions {
+            interval: Some(Duration::from_secs(1)),
+            cost_share: 1.0,
+        }));
         let limits = BatcherLimits::default();
         let batcher = Arc::new(Batcher::new("performance", Pace::Periodic, limits.clone()));
         let emitter = Emitter::new(Arc::clone(&batcher), Pace::Periodic, &limits, PATIENCE);
