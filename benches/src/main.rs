@@ -2,9 +2,10 @@
 //!
 //! A suite is a file: [`crossing`] (into the sandbox and back), [`bus`] (publish to receive),
 //! [`end_to_end`] (source to sink), [`swap`] (guests change places), [`isolation`] (a guest beside those that
-//! burn), [`sql`] (conditions over columns), [`socket`] (publish to receive over the socket). It promises nothing
-//! and decides nothing; who reads the lines does. The invariant: a case is only reported after it has shown that ours and its peer came to
-//! the same result, and a peer that is missing is an error, never a missing line.
+//! burn), [`sql`] (conditions over columns), [`socket`] (publish to receive over the socket), [`sources`] (what reads
+//! the machine). It promises nothing and decides nothing; who reads the lines does. The invariant: a case is only
+//! reported after it has shown that ours and its peer came to the same result, a peer that is missing is an error,
+//! never a missing line, and what the host refuses is a line that says why.
 
 mod bus;
 mod cost;
@@ -19,6 +20,7 @@ mod replaced;
 mod report;
 mod rows;
 mod socket;
+mod sources;
 mod sql;
 mod swap;
 
@@ -47,6 +49,8 @@ enum Suite {
     Sql,
     /// The bus over its socket, beside nats-server and redis.
     Socket,
+    /// What reads the machine, beside sysinfo, procfs, ps and ss; and the daemon on a full host.
+    Sources,
     /// All of them.
     All,
 }
@@ -76,7 +80,7 @@ type Measure = fn(Effort) -> anyhow::Result<Vec<Case>>;
 
 /// End to end comes first: resident memory is of the whole process, and the peer of `crossing`
 /// compiles in it.
-const SUITES: [(Suite, &str, Measure); 7] = [
+const SUITES: [(Suite, &str, Measure); 8] = [
     (Suite::EndToEnd, "end-to-end", end_to_end::run),
     (Suite::Swap, "swap", swap::run),
     (Suite::Isolation, "isolation", isolation::run),
@@ -84,6 +88,7 @@ const SUITES: [(Suite, &str, Measure); 7] = [
     (Suite::Crossing, "crossing", crossing::run),
     (Suite::Sql, "sql", sql::run),
     (Suite::Socket, "socket", socket::run),
+    (Suite::Sources, "sources", sources::run),
 ];
 
 fn main() -> ExitCode {
@@ -99,8 +104,9 @@ fn main() -> ExitCode {
         return weir::sandbox::compile_child_main();
     }
     let argument = arguments.next().unwrap_or_default();
-    let hidden =
-        socket::hidden_verb(&verb, &argument).or_else(|| replaced::hidden_verb(&verb, &argument));
+    let hidden = socket::hidden_verb(&verb, &argument)
+        .or_else(|| replaced::hidden_verb(&verb, &argument))
+        .or_else(|| sources::hidden_verb(&verb, &argument));
     match hidden.unwrap_or_else(|| run(Arguments::parse())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

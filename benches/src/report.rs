@@ -29,6 +29,9 @@ pub(crate) struct Case {
     #[serde(serialize_with = "short_or_null")]
     ratio: Option<f64>,
     better: Better,
+    /// Why it has no figure: this host doesn't allow what would be measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<String>,
     /// What it is to reach, for the table.
     #[serde(skip)]
     target: Option<&'static str>,
@@ -55,8 +58,21 @@ impl Case {
             peer_value: None,
             ratio: None,
             better,
+            refused: None,
             target: None,
         }
+    }
+
+    /// A case that this host doesn't allow, and why: a line without a figure.
+    pub(crate) fn refused(
+        case: impl Into<String>,
+        unit: &'static str,
+        better: Better,
+        why: String,
+    ) -> Self {
+        let mut case = Self::alone(case, unit, better, &[]);
+        case.refused = Some(why);
+        case
     }
 
     /// The same, with a target that stands beside it.
@@ -78,7 +94,8 @@ impl Case {
         let value = median(values);
         case.peer = Some(name);
         case.peer_value = Some(value);
-        case.ratio = Some(case.ours / value);
+        // Nothing beside nothing has none.
+        case.ratio = Some(case.ours / value).filter(|ratio| ratio.is_finite());
         case
     }
 }
@@ -114,11 +131,13 @@ pub(crate) fn print(layout: Layout, suite: &str, cases: &[Case]) -> anyhow::Resu
             )?;
             for case in cases {
                 let or_dash = |value: Option<f64>| value.map_or("-".to_owned(), number);
+                let ours = Some(case.ours).filter(|_| case.refused.is_none());
+                let refused = case.refused.as_ref();
                 writeln!(
                     out,
-                    "  {:<31} {:>14} {:<9}  {:<16} {:>14} {:>8}  {}{}",
+                    "  {:<31} {:>14} {:<9}  {:<16} {:>14} {:>8}  {}{}{}",
                     case.case,
-                    number(case.ours),
+                    or_dash(ours),
                     case.unit,
                     case.peer.unwrap_or("-"),
                     or_dash(case.peer_value),
@@ -128,7 +147,8 @@ pub(crate) fn print(layout: Layout, suite: &str, cases: &[Case]) -> anyhow::Resu
                         Better::Lower => "lower",
                     },
                     case.target
-                        .map_or(String::new(), |target| format!("; target {target}"))
+                        .map_or(String::new(), |target| format!("; target {target}")),
+                    refused.map_or(String::new(), |why| format!("; not measured: {why}"))
                 )?;
             }
         }
@@ -163,4 +183,24 @@ fn short<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
 
 fn short_or_null<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
     value.map(rounded).serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_a_figure_or_says_why_it_has_none() {
+        let check = |case: &Case, expected: &str| {
+            assert_eq!(serde_json::to_string(case).expect("a line"), expected);
+        };
+        check(
+            &Case::beside("a/b", "ns", Better::Lower, &[2.0], ("other", &[8.0])),
+            r#"{"case":"a/b","ours":2.0,"unit":"ns","peer":"other","peer_value":8.0,"ratio":0.25,"better":"lower"}"#,
+        );
+        check(
+            &Case::refused("a/c", "ns", Better::Lower, "needs more".to_owned()),
+            r#"{"case":"a/c","ours":null,"unit":"ns","peer":null,"peer_value":null,"ratio":null,"better":"lower","refused":"needs more"}"#,
+        );
+    }
 }

@@ -23,7 +23,7 @@ mod errand;
 mod line;
 mod load;
 mod nats;
-mod process;
+pub(crate) mod process;
 mod process_rows;
 mod raw;
 mod redis;

@@ -34,7 +34,7 @@ pub(super) fn two_cores() -> anyhow::Result<[Core; 2]> {
 }
 
 /// What a process does first: it goes when its parent goes, and stays on its core if it has one.
-pub(super) fn settle(core: Option<Core>) -> anyhow::Result<()> {
+pub(crate) fn settle(core: Option<Core>) -> anyhow::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     if let Some(core) = core {
         let mut set = CpuSet::new();
@@ -59,15 +59,7 @@ impl Program {
     /// # Errors
     /// If it isn't installed.
     pub(super) fn of_package(name: &str, arguments: &[&str]) -> anyhow::Result<Self> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let folders = std::env::split_paths(&path).chain(SERVER_FOLDERS.map(PathBuf::from));
-        let mut places = folders.map(|folder| folder.join(name));
-        let Some(path) = places.find(|place| place.is_file()) else {
-            bail!(
-                "the peer {name} isn't installed: `make bench-peers`, or `apt-get install {name}`"
-            );
-        };
-        Ok(Self::at(path, name, arguments))
+        Ok(Self::at(installed(name, name)?, name, arguments))
     }
 
     /// The daemon: this program, called by the daemon's name.
@@ -92,6 +84,22 @@ impl Program {
     }
 }
 
+/// Where a program of a Debian package is.
+///
+/// # Errors
+/// If it isn't installed.
+pub(crate) fn installed(program: &str, package: &str) -> anyhow::Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(SERVER_FOLDERS.map(PathBuf::from));
+    let mut places = folders.map(|folder| folder.join(program));
+    let Some(path) = places.find(|place| place.is_file()) else {
+        bail!(
+            "the peer {program} isn't installed: `make bench-peers`, or `apt-get install {package}`"
+        );
+    };
+    Ok(path)
+}
+
 /// What the launcher is told.
 #[derive(Serialize, Deserialize)]
 struct Launch {
@@ -109,7 +117,8 @@ pub(super) fn launch(argument: &OsStr) -> anyhow::Result<()> {
     Err(error).with_context(|| program.path.display().to_string())
 }
 
-fn own_path() -> anyhow::Result<PathBuf> {
+/// Where this program is.
+pub(crate) fn own_path() -> anyhow::Result<PathBuf> {
     std::env::current_exe().context("this program's path")
 }
 

@@ -102,8 +102,8 @@ impl Ran {
         digests.fold(0, u64::wrapping_add)
     }
 
-    /// From when each message should have been written until it was read, in microseconds, sorted;
-    /// without the first `skipped` ones. One that hasn't come took until the end at least.
+    /// From when each message should have been written until it was read, in microseconds, in their
+    /// order; without the first `skipped` ones. One that hasn't come took until the end at least.
     pub(super) fn paced_latencies_us(&self, skipped: usize) -> anyhow::Result<Vec<f64>> {
         let (Some(sent), Some(heard)) = (self.publishers.first(), self.subscribers.first()) else {
             bail!("nobody to ask");
@@ -118,9 +118,7 @@ impl Ran {
         };
         let moments = sent.moments_ns.iter().enumerate().skip(skipped);
         let times = moments.map(|(place, sent)| heard_at(place).saturating_sub(*sent));
-        let mut times: Vec<f64> = times.map(|time| figure(time) / 1e3).collect();
-        times.sort_by(f64::total_cmp);
-        Ok(times)
+        Ok(times.map(|time| figure(time) / 1e3).collect())
     }
 
     /// How long each frame took that was built in the run, in microseconds, sorted; without the first
