@@ -36,8 +36,17 @@ fn a_guest_that_is_hostile_only_when_it_is_trusted_costs_what_any_other_does() {
     // On probation it behaves, and then there is nobody to go back to.
     let turns = settings(&of(r#"do = "trap", after = 1_000"#), slot);
     rig.switch(slot, &turns);
+    // In parts that fit a queue: a neighbour that has no turn meanwhile must not lose the oldest.
     for pid in 1..=1_000 {
         rig.send(rows::processes(pid, 1));
+        if pid % 50 == 0 {
+            rig.wait_until("nobody has a queue", |rig, _| {
+                let status = rig.status();
+                let counts = &status.sources[0].counts;
+                let is_through = counts.produced >= u64::from(pid) && counts.in_flight() == 0;
+                is_through && status.slots.iter().all(|slot| slot.queue.queued.rows == 0)
+            });
+        }
     }
     rig.wait_until("it is trusted", |rig, _| !rig.slot(slot).on_probation);
     rig.send_through(rows::processes(1_001, 1));
