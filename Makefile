@@ -92,11 +92,11 @@ fuzz: $(FUZZ) ## each fuzz target for FUZZ_SECONDS
 	    -- -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 -verbosity=0 || exit 1; \
 	done
 
-bench: target ## every figure of docs/benchmarks.md; the socket's need bench-peers
+bench: target ## every figure of docs/benchmarks.md; some need bench-peers
 	$(CARGO) run --release -p weir-bench -- all
 
-bench-peers: ## installs what the socket is measured beside (Debian, as root)
-	apt-get install --yes --no-install-recommends nats-server redis-server
+bench-peers: ## installs what the socket and the sources are measured beside (Debian, as root)
+	apt-get install --yes --no-install-recommends nats-server redis-server procps iproute2
 
 clean: ## removes what was built
 	$(CARGO) clean
