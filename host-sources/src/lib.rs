@@ -50,6 +50,8 @@ pub mod schedule;
 pub mod source;
 pub mod supervisor;
 pub mod tables;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod tiers;
 pub mod triggerable;
 

@@ -163,11 +163,12 @@ impl Owners {
         let (mut rest, tick_ns) = (records.as_slice(), stat::tick_ns().max(1));
         while let Some((descriptor, next)) = files::read(rest) {
             rest = next;
-            if walk.take(&descriptor, tick_ns) {
-                self.note_likely(descriptor.pid);
-            }
+            walk.take(&descriptor, tick_ns);
         }
         self.records = records;
+        for owner in walk.wanted.values().flatten() {
+            self.note_likely(owner.pid);
+        }
         true
     }
 
@@ -235,19 +236,24 @@ struct Walker<'a> {
 }
 
 impl Walker<'_> {
-    /// Takes in a descriptor that the iterator has found; whether it is wanted.
-    fn take(&mut self, descriptor: &Descriptor, tick_ns: u64) -> bool {
+    /// Takes in a descriptor that the iterator has found. Of several processes that hold a socket the oldest is its
+    /// owner: the others have it of that one, and most are forks that haven't run their program yet.
+    fn take(&mut self, descriptor: &Descriptor, tick_ns: u64) {
         let inode = u32::try_from(descriptor.inode).ok();
-        let Some(found @ None) = inode.and_then(|inode| self.wanted.get_mut(&inode)) else {
-            return false;
+        let Some(found) = inode.and_then(|inode| self.wanted.get_mut(&inode)) else {
+            return;
         };
+        let start_time = stat::start_time(descriptor.start_ns / tick_ns);
+        match found {
+            Some(found) if found.start_time <= start_time => return,
+            Some(_) => {}
+            None => self.left = self.left.saturating_sub(1),
+        }
         *found = Some(Owner {
             pid: descriptor.pid,
-            start_time: stat::start_time(descriptor.start_ns / tick_ns),
+            start_time,
             descriptor: descriptor.number,
         });
-        self.left = self.left.saturating_sub(1);
-        true
     }
 
     fn look_at(&mut self, pid: u32, process: &OwnedFd, descriptors: &OwnedFd) -> bool {
@@ -331,4 +337,46 @@ pub(super) fn list(proc: &std::path::Path, pids: &mut Vec<u32>) {
         pids.extend(number(entry.file_name().to_bytes()));
     }
     pids.sort_unstable();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_that_hold_a_socket_the_oldest_is_its_owner() {
+        // Pids go round: a child's may be below its parent's.
+        let held_by = |pid, start_ns, number| Descriptor {
+            inode: 7,
+            pid,
+            start_ns,
+            number,
+        };
+        let descriptors = [
+            held_by(3, 300, 1),
+            held_by(900, 100, 4),
+            held_by(900, 100, 5),
+            held_by(901, 200, 4),
+        ];
+        for rotation in 0..descriptors.len() {
+            let mut wanted: Wanted = [(7, None), (8, None)].into_iter().collect();
+            let mut walk = Walker {
+                left: wanted.len(),
+                wanted: &mut wanted,
+                descriptors: 0,
+                denied: 0,
+            };
+            let mut descriptors = descriptors;
+            descriptors.rotate_left(rotation);
+            for descriptor in &descriptors {
+                walk.take(descriptor, 1);
+            }
+            assert_eq!(walk.left, 1);
+            let owners = [
+                wanted[&7].map(|owner| owner.pid),
+                wanted[&8].map(|owner| owner.pid),
+            ];
+            assert_eq!(owners, [Some(900), None], "{rotation}");
+        }
+    }
 }

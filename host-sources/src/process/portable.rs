@@ -267,6 +267,7 @@ mod tests {
 
     use super::super::details::Details;
     use super::*;
+    use crate::testing::Kept;
 
     fn known(pid: u32, ppid: Option<u32>, start: i64, seen: u64) -> Followed {
         let mut details = Details::default();
@@ -347,17 +348,13 @@ mod tests {
             (first.lifecycle.as_str(), first.cpu_usage),
             ("observed", None)
         );
-        let mut child = std::process::Command::new("sleep")
-            .arg("1000")
-            .spawn()
-            .unwrap();
+        let mut child = Kept::idle();
         let rows = rows_of(&mut look);
         let started = rows.iter().find(|row| row.pid == child.id()).unwrap();
         assert_eq!(started.lifecycle, "started");
         assert_eq!(started.parent_name, Some(first.name));
         assert!(own(&rows).cpu_usage.is_some());
-        child.kill().unwrap();
-        child.wait().unwrap();
+        child.end();
         let rows = rows_of(&mut look);
         let exited = rows.iter().find(|row| row.pid == child.id()).unwrap();
         assert_eq!(exited.lifecycle, "exited");

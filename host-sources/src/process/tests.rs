@@ -1,6 +1,6 @@
 //! Promises of the process source, over real processes that the tests make.
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use tokio::task::JoinHandle;
@@ -9,9 +9,8 @@ use weir_bus::{Batcher, BatcherLimits, CollectionEvent, Settlement};
 use super::*;
 use crate::schedule::{Schedule, ScheduleOptions};
 use crate::source::ContextHandle;
+use crate::testing::{IDLE, IDLE_SECONDS, Kept, PATIENCE};
 
-/// Longer than anything here takes on the busiest machine: reaching it is a failure.
-const PATIENCE: Duration = Duration::from_secs(60);
 const INTERVAL: Duration = Duration::from_millis(20);
 
 /// A process source that runs, and what it has sent.
@@ -96,40 +95,16 @@ fn quick() -> ProcessSource {
     })
 }
 
-/// A child that is killed at the end of its test.
-struct Kept(Child);
-
-impl Kept {
-    fn end(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
-/// A program that does nothing for long.
-const IDLE: &str = "sleep";
-const IDLE_SECONDS: &str = "1000";
-
-fn idle() -> Kept {
-    Kept(Command::new(IDLE).arg(IDLE_SECONDS).spawn().unwrap())
-}
-
 #[tokio::test]
 async fn the_first_look_shows_what_is_there_as_observed() {
-    let child = idle();
+    let child = Kept::idle();
     let watched = Watched::start();
     let rows = watched.look().await;
     assert!(rows.iter().all(|row| row.lifecycle == "observed"));
     assert!(rows.iter().all(|row| row.cpu_usage.is_none()));
     let pids: Vec<u32> = rows.iter().map(|row| row.pid).collect();
     assert!(pids.contains(&std::process::id()));
-    assert!(pids.contains(&child.0.id()));
+    assert!(pids.contains(&child.id()));
     // Threads are no processes.
     let mut sorted = pids.clone();
     sorted.sort_unstable();
@@ -145,8 +120,8 @@ async fn the_first_look_shows_what_is_there_as_observed() {
 async fn a_process_is_seen_to_start_and_to_exit_with_its_parent() {
     let watched = Watched::start();
     watched.look().await;
-    let mut child = idle();
-    let pid = child.0.id();
+    let mut child = Kept::idle();
+    let pid = child.id();
     let started = watched.row(|row| row.pid == pid).await;
     assert_eq!(started.lifecycle, "started");
     assert_eq!(started.ppid, Some(std::process::id()));
@@ -194,8 +169,8 @@ async fn snapshots_are_numbered_and_each_ends_once() {
 
 #[tokio::test]
 async fn a_process_keeps_its_name_from_run_to_run() {
-    let child = idle();
-    let pid = child.0.id();
+    let child = Kept::idle();
+    let pid = child.id();
     let mut starts = Vec::new();
     for _ in 0..3 {
         let watched = Watched::start();
@@ -221,8 +196,8 @@ async fn no_secret_of_a_command_line_is_in_any_row_of_a_look() {
         "--password=hunter2",
     ]);
     command.args(["--token", "hunter2", "customer-hunter2"]);
-    let mut child = Kept(command.stdin(Stdio::piped()).spawn().unwrap());
-    let pid = child.0.id();
+    let mut child = Kept::spawn(command.stdin(Stdio::piped()));
+    let pid = child.id();
     let own = Redaction::new(true, &["customer-([a-z0-9]+)".to_owned()]);
     let mut kinds = vec![quick().redacting(own.clone().unwrap())];
     #[cfg(target_os = "linux")]
@@ -259,8 +234,8 @@ async fn no_secret_of_a_command_line_is_in_any_row_of_a_look() {
 async fn an_exec_keeps_the_process_and_shows_its_new_program() {
     let mut command = Command::new("sh");
     command.args(["-c", "read line; exec sleep 1000"]);
-    let mut child = Kept(command.stdin(Stdio::piped()).spawn().unwrap());
-    let pid = child.0.id();
+    let mut child = Kept::spawn(command.stdin(Stdio::piped()));
+    let pid = child.id();
     let watched = Watched::start();
     let before = watched.row(|row| row.pid == pid).await;
     assert_eq!(before.command_line.first().unwrap(), "sh");
@@ -276,43 +251,13 @@ async fn an_exec_keeps_the_process_and_shows_its_new_program() {
     watched.stop().await;
 }
 
-/// The file that runs as [`IDLE`] here.
-#[cfg(target_os = "linux")]
-fn idle_path() -> std::path::PathBuf {
-    let child = idle();
-    std::fs::read_link(format!("/proc/{}/exe", child.0.id())).unwrap()
-}
-
-/// Runs a copy of the program; a fork of another test may still hold it open for writing.
-#[cfg(target_os = "linux")]
-fn run_copy(copy: &std::path::Path) -> Kept {
-    std::fs::copy(idle_path(), copy).unwrap();
-    run(copy)
-}
-
-/// Runs a copy that is there.
-#[cfg(target_os = "linux")]
-fn run(copy: &std::path::Path) -> Kept {
-    use std::os::unix::process::CommandExt as _;
-    loop {
-        // A program of several names goes by the one that it is called by.
-        match Command::new(copy).arg0(IDLE).arg(IDLE_SECONDS).spawn() {
-            Ok(child) => return Kept(child),
-            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
-                std::thread::yield_now();
-            }
-            Err(error) => panic!("{error}"),
-        }
-    }
-}
-
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn an_executable_that_is_deleted_while_it_runs_shows_as_deleted() {
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join(IDLE);
-    let child = run_copy(&copy);
-    let pid = child.0.id();
+    let child = Kept::copy(&copy);
+    let pid = child.id();
     let path = copy.to_string_lossy().into_owned();
     let watched = Watched::start();
     let shown = |row: &ProcessEvent| (row.executable_deleted, row.file_exists);
@@ -343,25 +288,25 @@ async fn a_program_that_is_replaced_at_its_path_has_another_digest_than_its_base
     let copy = folder.path().join(IDLE);
     let watched = Watched::of(quick().hashing(true));
     let hashed = async |child: &Kept| {
-        let pid = child.0.id();
+        let pid = child.id();
         let row = watched.row(|row| row.pid == pid && row.executable_hash.is_some());
         let row = row.await;
         assert_eq!(row.hash_algorithm.as_deref(), Some("sha256"));
         (row.executable_hash.unwrap(), row.hash_baseline.unwrap())
     };
-    let first = run_copy(&copy);
+    let first = Kept::copy(&copy);
     let (digest, baseline) = hashed(&first).await;
     assert_eq!((digest.len(), &digest), (64, &baseline));
-    let second = run_copy(&folder.path().join("same"));
+    let second = Kept::copy(&folder.path().join("same"));
     assert_eq!(hashed(&second).await, (digest.clone(), digest.clone()));
 
     // Another program: the same with something after its end.
     std::fs::remove_file(&copy).unwrap();
-    std::fs::copy(idle_path(), &copy).unwrap();
+    std::fs::copy(format!("/proc/{}/exe", first.id()), &copy).unwrap();
     let mut changed = std::fs::File::options().append(true).open(&copy).unwrap();
     std::io::Write::write_all(&mut changed, b"changed").unwrap();
     drop(changed);
-    let replaced = run(&copy);
+    let replaced = Kept::run(&copy);
     let (other, baseline) = hashed(&replaced).await;
     assert_ne!(other, digest);
     assert_eq!(baseline, digest);
@@ -375,9 +320,9 @@ async fn a_program_that_is_replaced_at_its_path_has_another_digest_than_its_base
 async fn a_file_whose_name_says_that_it_was_deleted_was_not() {
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("program (deleted)");
-    let child = run_copy(&copy);
+    let child = Kept::copy(&copy);
     let watched = Watched::start();
-    let row = watched.row(|row| row.pid == child.0.id()).await;
+    let row = watched.row(|row| row.pid == child.id()).await;
     assert_eq!(
         row.executable.as_deref(),
         Some(copy.to_string_lossy().as_ref())
@@ -390,8 +335,8 @@ async fn a_file_whose_name_says_that_it_was_deleted_was_not() {
 #[tokio::test]
 async fn a_process_that_nobody_waits_for_stays_with_what_was_known() {
     let watched = Watched::start();
-    let mut child = idle();
-    let pid = child.0.id();
+    let mut child = Kept::idle();
+    let pid = child.id();
     let alive = watched.row(|row| row.pid == pid).await;
     child.0.kill().unwrap();
     // Its memory is gone, its entry is not.

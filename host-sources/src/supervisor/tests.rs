@@ -10,10 +10,9 @@ use weir_bus::{Emit, Settlement};
 
 use super::*;
 use crate::source::SourceHealth;
+use crate::testing::PATIENCE;
 use script::{Act, ROWS, Scripted, row};
 
-/// Longer than anything here takes on the busiest machine: reaching it is a failure.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// How long the tests wait for what never ends.
 const STOP_TIMEOUT: Duration = Duration::from_millis(200);
 

@@ -18,9 +18,8 @@ use crate::registry::Registry;
 use crate::schedule::{AskError, Clock, ScheduleOptions};
 use crate::source::{EventSource, SourceContext, SourceError};
 use crate::supervisor::{RestartLimits, Supervisor, SupervisorOptions};
+use crate::testing::PATIENCE;
 
-/// Longer than anything here takes on the busiest machine: reaching it is a failure.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Rows of a table.
 const ROWS: u32 = 700;
 

@@ -159,9 +159,7 @@ pub(crate) fn be_patient(nice: i32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Longer than anything here takes on the busiest machine.
-    const PATIENCE: Duration = Duration::from_secs(60);
+    use crate::testing::PATIENCE;
 
     fn soon(ms: u64) -> (Instant, Duration) {
         (Instant::now() + Duration::from_millis(ms), PATIENCE)

@@ -17,9 +17,8 @@ use weir_bus::{Batch, Batcher, BatcherLimits, CollectionEvent, Settlement};
 use super::*;
 use crate::emitter::Emitter;
 use crate::source::ContextHandle;
+use crate::testing::PATIENCE;
 
-/// Longer than anything here takes on the busiest machine: reaching it is a failure.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// The last file of each test: once it is told, all before it was.
 const LAST: &str = "last-of-all";
 

@@ -11,9 +11,8 @@ use super::super::*;
 use crate::kernel_files::testing::FakeRoots;
 use crate::schedule::{Clock, Schedule, ScheduleOptions};
 use crate::source::ContextHandle;
+use crate::testing::PATIENCE;
 
-/// Longer than anything here takes on the busiest machine: reaching it is a failure.
-const PATIENCE: Duration = Duration::from_secs(60);
 const INTERVAL: Duration = Duration::from_secs(10);
 
 /// The source at work, by a clock of the test.

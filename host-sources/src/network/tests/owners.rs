@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use proptest::prelude::*;
 
 use super::super::owners::{Owner, Owners, Walk, Wanted, inode_of};
+use crate::testing::{IDLE, IDLE_SECONDS, Kept};
 
 /// Looks after which whoever was forked meanwhile must have gone.
 const LOOKS_MAX: usize = 1_000;
@@ -28,18 +31,44 @@ fn find(owners: &mut Owners, inodes: &[u32]) -> (Vec<Option<Owner>>, Walk) {
     (inodes.iter().map(|inode| wanted[inode]).collect(), walk)
 }
 
+/// The owners of the sockets, which are these processes, by the first that finds them. What another test forks holds
+/// all that is open here until it execs or ends, and may be found instead.
+fn find_with(
+    owners: impl Fn() -> Owners,
+    inodes: &[u32],
+    pids: &[Option<u32>],
+) -> (Vec<Option<Owner>>, Owners) {
+    let mut others = Vec::new();
+    for _ in 0..LOOKS_MAX {
+        let mut owners = owners();
+        let (found, walk) = find(&mut owners, inodes);
+        assert!(walk.complete);
+        if found
+            .iter()
+            .map(|owner| owner.map(|owner| owner.pid))
+            .eq(pids.iter().copied())
+        {
+            return (found, owners);
+        }
+        others = found;
+    }
+    panic!("{pids:?} hold the sockets, and these are found: {others:?}");
+}
+
 #[test]
 fn a_socket_is_its_process_until_it_is_closed() {
-    let mut owners = walking(Path::new("/proc"));
     let (tcp, udp) = (
         TcpListener::bind("127.0.0.1:0").unwrap(),
         UdpSocket::bind("[::1]:0").unwrap(),
     );
     let (tcp_inode, udp_inode) = (inode(&tcp), inode(&udp));
-    let (found, walk) = find(&mut owners, &[tcp_inode, udp_inode]);
-    assert!(walk.complete);
+    let own = Some(std::process::id());
+    let (found, mut owners) = find_with(
+        || walking(Path::new("/proc")),
+        &[tcp_inode, udp_inode],
+        &[own, own],
+    );
     let of_tcp = found[0].unwrap();
-    assert_eq!(of_tcp.pid, std::process::id());
     assert_eq!(found[1].unwrap().start_time, of_tcp.start_time);
     assert!(owners.still_holds(&of_tcp, tcp_inode));
     assert!(!owners.still_holds(&of_tcp, udp_inode));
@@ -53,7 +82,6 @@ fn a_socket_is_its_process_until_it_is_closed() {
 
 #[test]
 fn the_iterator_finds_whom_a_walk_finds() {
-    let mut walking = walking(Path::new("/proc"));
     let iterating = || Owners::new(PathBuf::from("/proc"), "walks").with_iterator();
     if let Some(refused) = iterating().why_no_iterator() {
         assert!(!rustix::process::geteuid().is_root(), "{refused}");
@@ -65,35 +93,19 @@ fn the_iterator_finds_whom_a_walk_finds() {
         UdpSocket::bind("127.0.0.1:0").unwrap(),
     );
     let (unix, _peer) = std::os::unix::net::UnixStream::pair().unwrap();
-    let mut child = std::process::Command::new("sleep")
-        .arg("1000")
-        .stdin(std::os::fd::OwnedFd::from(tcp.try_clone().unwrap()))
-        .spawn()
-        .unwrap();
+    let inherited = OwnedFd::from(tcp.try_clone().unwrap());
+    let child = Kept::spawn(Command::new(IDLE).arg(IDLE_SECONDS).stdin(inherited));
     let of_child = inode(&tcp);
     drop(tcp);
     let inodes = [of_child, inode(&udp), inode(&unix), 0];
     let expected = [Some(child.id()), Some(std::process::id()), None, None];
-    // What another test forks meanwhile holds all that was open here until it execs or ends, and may be found first.
-    let (found, owners) = (0..LOOKS_MAX)
-        .find_map(|_| {
-            // Nothing but the iterator knows anybody: nobody has had a socket yet.
-            let mut owners = iterating();
-            let (found, walk) = find(&mut owners, &inodes);
-            assert!(walk.complete && walk.denied == 0);
-            let pids: Vec<_> = found
-                .iter()
-                .map(|owner| owner.map(|owner| owner.pid))
-                .collect();
-            (pids == expected).then_some((found, owners))
-        })
-        .expect("the processes that hold the sockets are found");
-    let (walked, _) = find(&mut walking, &inodes);
-    // Sockets of other families aren't iterated over.
+    // Nothing but the iterator knows anybody: nobody has had a socket yet.
+    let (found, owners) = find_with(iterating, &inodes, &expected);
+    // A walk finds sockets of all families.
+    let expected = [expected[0], expected[1], expected[1], None];
+    let (walked, _) = find_with(|| walking(Path::new("/proc")), &inodes, &expected);
     assert_eq!(found[..2], walked[..2]);
     assert!(owners.still_holds(&found[0].unwrap(), of_child));
-    child.kill().unwrap();
-    child.wait().unwrap();
 }
 
 /// A process in a folder that looks like `/proc`.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::AsFd as _;
-use std::process::{Child, Command};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::process::Command;
 use std::sync::Arc;
 
 use rustix::net::sockopt;
@@ -16,9 +16,8 @@ use weir_bus::{Batcher, BatcherLimits, CollectionEvent, Settlement};
 use super::*;
 use crate::schedule::{INTERVAL_MIN, Schedule};
 use crate::source::ContextHandle;
+use crate::testing::{IDLE, IDLE_SECONDS, Kept, PATIENCE};
 
-/// Longer than anything here takes on the busiest machine: reaching it is a failure.
-const PATIENCE: Duration = Duration::from_secs(60);
 const INTERVAL: Duration = Duration::from_millis(20);
 /// A look that never comes within a test: what is told meanwhile is told by the kernel's notices.
 pub(super) const NEVER: Duration = Duration::from_secs(3_600);
@@ -303,35 +302,18 @@ async fn sockets_over_the_limit_are_counted_and_told() {
 
 #[tokio::test]
 async fn a_socket_that_is_handed_on_changes_its_owner() {
-    // It is inherited: no flag closes it at the exec.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    rustix::io::fcntl_setfd(&listener, rustix::io::FdFlags::empty()).unwrap();
     let address = listener.local_addr().unwrap();
     let mut watched = Watched::start(INTERVAL).await;
-    let heir = Kept(Command::new("sleep").arg("1000").spawn().unwrap());
+    assert_own(&watched.row_of(address, "opened").await);
+    let inherited = OwnedFd::from(listener.try_clone().unwrap());
+    let heir = Kept::spawn(Command::new(IDLE).arg(IDLE_SECONDS).stdin(inherited));
     drop(listener);
-    let changed = watched.row_of(address, "changed").await;
-    let changed = match changed.pid {
-        Some(_) => changed,
-        // A look came between the two.
-        None => {
-            watched
-                .row(|row| is_of(row, address) && row.pid == Some(heir.0.id()))
-                .await
-        }
-    };
-    assert_eq!(changed.pid, Some(heir.0.id()));
+    // What another test forked may be its owner for a moment.
+    let is_heirs = |row: &NetworkEvent| is_of(row, address) && row.pid == Some(heir.id());
+    let changed = watched.row(is_heirs).await;
+    assert_eq!(changed.lifecycle, "changed");
     watched.stop().await;
-}
-
-/// A child that is killed at the end of its test.
-struct Kept(Child);
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[tokio::test]
@@ -341,13 +323,8 @@ async fn other_network_namespaces_are_seen_from_their_first_process_to_their_las
         return;
     }
     let mut watched = Watched::start(INTERVAL).await;
-    let child = Kept(
-        Command::new("unshare")
-            .args(["--net", "sleep", "1000"])
-            .spawn()
-            .unwrap(),
-    );
-    let path = format!("/proc/{}/ns/net", child.0.id());
+    let child = Kept::spawn(Command::new("unshare").args(["--net", IDLE, IDLE_SECONDS]));
+    let path = format!("/proc/{}/ns/net", child.id());
     let own = std::fs::read_link("/proc/self/ns/net").unwrap();
     // The child moves by itself.
     while std::fs::read_link(&path).unwrap() == own {

@@ -9,9 +9,7 @@ use weir_bus::{Batcher, BatcherLimits, CollectionEvent, Settlement};
 use super::super::*;
 use crate::schedule::{Clock, Schedule, ScheduleOptions};
 use crate::source::ContextHandle;
-
-/// Longer than anything here takes on the busiest machine: reaching it is a failure.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::testing::PATIENCE;
 
 /// Time in which the kernel surely counts some.
 const TICKS: Duration = Duration::from_millis(50);

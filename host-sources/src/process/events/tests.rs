@@ -11,9 +11,7 @@ use super::*;
 use crate::emitter::Emitter;
 use crate::schedule::Schedule;
 use crate::source::ContextHandle;
-
-/// Longer than anything here takes on the busiest machine: reaching it is a failure.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::testing::PATIENCE;
 
 /// A source of events that runs, and what it has sent.
 struct Heard {

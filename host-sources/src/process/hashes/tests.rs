@@ -5,9 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::*;
-
-/// Longer than anything here takes on the busiest machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::testing::PATIENCE;
 
 fn at(path: &str) -> Whereabouts<'_> {
     Whereabouts {

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use proptest::prelude::*;
 
@@ -11,6 +11,7 @@ use super::ebpf::state;
 use super::*;
 use crate::process::details::{DetailsReader, Stale, stat};
 use crate::process::fuzzing;
+use crate::testing::{IDLE_SECONDS, Kept};
 
 /// A tier that can be had; none for an ordinary user, which is printed. As root all must do.
 fn open(name: TierName) -> Option<Tier> {
@@ -32,13 +33,11 @@ fn look(tier: &mut Tier, seen: &mut Vec<Seen>) -> usize {
 }
 
 /// Children that do nothing, and one that is a zombie.
-struct Idle(Vec<Child>);
+struct Idle(Vec<Kept>);
 
 impl Idle {
     fn new(count: usize) -> Self {
-        let mut children: Vec<Child> = (0..count)
-            .map(|_| Command::new("sleep").arg("1000").spawn().unwrap())
-            .collect();
+        let mut children: Vec<Kept> = (0..count).map(|_| Kept::idle()).collect();
         let mut zombie = Command::new("true").stdout(Stdio::piped()).spawn().unwrap();
         // It has ended when the other end of its pipe has.
         let mut pipe = zombie.stdout.take().unwrap();
@@ -50,17 +49,8 @@ impl Idle {
         while !is_zombie(zombie.id()) {
             std::thread::yield_now();
         }
-        children.push(zombie);
+        children.push(Kept(zombie));
         Self(children)
-    }
-}
-
-impl Drop for Idle {
-    fn drop(&mut self) {
-        for child in &mut self.0 {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
     }
 }
 
@@ -113,14 +103,10 @@ fn what_has_run_is_seen_at_the_next_look() {
         let Some(mut tier) = open(tier_name) else {
             continue;
         };
-        let child = Command::new("sh")
-            .args(["-c", "read line; exec sleep 1000"])
-            .stdin(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // It ends with this, however this ends.
-        let mut child = Idle(vec![child]);
-        let pid = child.0[0].id();
+        let mut command = Command::new("sh");
+        command.args(["-c", "read line; exec sleep 1000"]);
+        let mut child = Kept::spawn(command.stdin(Stdio::piped()));
+        let pid = child.id();
         let mut seen = Vec::new();
         let mut name = |tier: &mut Tier| {
             look(tier, &mut seen);
@@ -133,7 +119,7 @@ fn what_has_run_is_seen_at_the_next_look() {
         for _ in 0..3 {
             name(&mut tier);
         }
-        drop(child.0[0].stdin.take());
+        drop(child.0.stdin.take());
         while std::fs::read(format!("/proc/{pid}/comm")).unwrap() != b"sleep\n" {
             std::thread::yield_now();
         }
@@ -182,14 +168,10 @@ fn what_rests_and_loses_its_parent_has_another_at_the_next_look() {
             continue;
         };
         // The shell says who its child is, which goes on when the shell is gone.
-        let shell = Command::new("sh")
-            .args(["-c", "sleep 1000 >/dev/null 2>&1 & echo $!; read line"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut shell = Idle(vec![shell]);
-        let mut said = BufReader::new(shell.0[0].stdout.take().unwrap());
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 1000 >/dev/null 2>&1 & echo $!; read line"]);
+        let mut shell = Kept::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
+        let mut said = BufReader::new(shell.0.stdout.take().unwrap());
         let mut line = String::new();
         said.read_line(&mut line).unwrap();
         let child: u32 = line.trim().parse().unwrap();
@@ -198,7 +180,7 @@ fn what_rests_and_loses_its_parent_has_another_at_the_next_look() {
             look(tier, &mut seen);
             seen.iter().find(|seen| seen.pid == child).unwrap().parent
         };
-        let shell_id = Some(shell.0[0].id());
+        let shell_id = Some(shell.id());
         let before: Vec<_> = (0..4).map(|_| parent(&mut tier)).collect();
         drop(shell);
         let now = parent(&mut tier);
@@ -217,14 +199,11 @@ fn everything_of_what_rests_is_asked_for_after_some_looks() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rests");
     std::fs::copy("/bin/sleep", &path).unwrap();
-    let child = Idle(vec![Command::new(&path).arg("1000").spawn().unwrap()]);
+    let child = Kept::spawn(Command::new(&path).arg(IDLE_SECONDS));
     let mut seen = Vec::new();
     let mut mark = |tier: &mut Tier| {
         look(tier, &mut seen);
-        let found = seen
-            .iter()
-            .find(|seen| seen.pid == child.0[0].id())
-            .unwrap();
+        let found = seen.iter().find(|seen| seen.pid == child.id()).unwrap();
         found.file_mark
     };
     let before = (0..3).map(|_| mark(&mut tier)).next_back().unwrap();

@@ -12,9 +12,10 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use super::super::pinned::PLACE;
-use super::super::testing::{Kept, PATIENCE, another, ask};
+use super::super::testing::{another, ask};
 use super::super::{ANSWERS_MAX, CACHE_ENTRIES_MAX};
 use super::*;
+use crate::testing::{Kept, PATIENCE};
 
 fn source_of(roots: &[&Path], file_bytes_max: u64) -> BinaryHash {
     let options = BinaryHashOptions {
@@ -285,7 +286,7 @@ fn the_cache_is_bounded_and_forgets_the_oldest() {
 fn a_process_has_the_digest_of_what_it_runs_whatever_lies_at_its_path() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("program");
-    let mut child = Kept::copy(&path);
+    let mut child = Kept::copy(&path).waiting();
     let source = everywhere();
     let expected = sha256_of(&fs::read(&path).unwrap());
     let about = child.about();
@@ -327,7 +328,7 @@ fn a_process_has_the_digest_of_what_it_runs_whatever_lies_at_its_path() {
 #[test]
 fn a_process_outside_of_the_roots_is_not_read() {
     let folder = tempfile::tempdir().unwrap();
-    let child = Kept::idle();
+    let child = Kept::idle().waiting();
     let source = source_of(&[folder.path()], FILE_BYTES_CEILING);
     assert_eq!(
         digest(&source, &child.about()),

@@ -5,8 +5,9 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::super::testing::{Kept, another, ask};
+use super::super::testing::{another, ask};
 use super::*;
+use crate::testing::Kept;
 
 /// Entries and characters that fit on one screen.
 const ENTRIES_MAX: usize = 20;
@@ -35,9 +36,9 @@ fn a_process_is_told_with_what_it_has_and_may_do() {
         .env_clear()
         .env("FIRST", "a value")
         .env("SECOND", "another");
-    let child = Kept::spawn(&mut command);
+    let child = Kept::spawn(&mut command).waiting();
     let answer = details(&child.about());
-    assert_eq!(answer.subject, format!("sleep[{}]", child.0.id()));
+    assert_eq!(answer.subject, format!("sleep[{}]", child.id()));
     let text = |key| {
         answer
             .text(key)
@@ -48,7 +49,7 @@ fn a_process_is_told_with_what_it_has_and_may_do() {
         text("cwd"),
         fs::canonicalize(folder.path()).unwrap().to_str().unwrap()
     );
-    let exe = fs::read_link(format!("/proc/{}/exe", child.0.id())).unwrap();
+    let exe = fs::read_link(format!("/proc/{}/exe", child.id())).unwrap();
     assert_eq!(text("executable"), exe.to_str().unwrap());
     assert_eq!(
         text("users"),
@@ -83,7 +84,7 @@ fn nothing_of_a_command_line_is_told() {
         "https://me:hunter2@host/",
     ]);
     command.env("SECRET", "hunter2").stdin(Stdio::piped());
-    let child = Kept::spawn(&mut command);
+    let child = Kept::spawn(&mut command).waiting();
     let answer = details(&child.about());
     assert!(!format!("{answer:?}").contains("hunter2"), "{answer:?}");
 }
@@ -110,7 +111,7 @@ fn said(child: &mut Kept) -> String {
 fn connections_are_told_with_both_ends() {
     let mut command = Command::new("python3");
     command.args(["-c", CONNECTED]).stdout(Stdio::piped());
-    let mut child = Kept::spawn(&mut command);
+    let mut child = Kept::spawn(&mut command).waiting();
     let line = said(&mut child);
     let (listener, client) = line.trim().split_once(' ').unwrap();
     let (here, there) = (
@@ -132,7 +133,7 @@ fn connections_are_told_with_both_ends() {
 fn a_program_that_is_deleted_while_it_runs_shows_among_the_maps() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("program");
-    let child = Kept::copy(&path);
+    let child = Kept::copy(&path).waiting();
     fs::remove_file(&path).unwrap();
     let answer = details(&child.about());
     let deleted = answer.text("mapped_deleted").unwrap();
@@ -152,7 +153,7 @@ fn what_a_process_chooses_fills_no_screen_and_moves_no_cursor() {
         command.env(format!("\x1b[31mNAME_{number}"), "x");
     }
     command.env("L".repeat(50_000), "x");
-    let child = Kept::spawn(&mut command);
+    let child = Kept::spawn(&mut command).waiting();
     let answer = details(&child.about());
     let environment = answer.text("environment").unwrap();
     assert!(
@@ -171,7 +172,7 @@ fn more_descriptors_than_are_looked_at_are_told_as_at_least() {
     let mut command = Command::new("bash");
     command.args(["-c", script]).current_dir(folder.path());
     command.stdout(Stdio::piped());
-    let mut child = Kept::spawn(&mut command);
+    let mut child = Kept::spawn(&mut command).waiting();
     said(&mut child);
     let answer = details(&child.about());
     let told = answer.text("open_files").unwrap();
@@ -180,20 +181,20 @@ fn more_descriptors_than_are_looked_at_are_told_as_at_least() {
 
 #[test]
 fn a_process_of_which_little_is_left_is_told_with_that() {
-    let mut child = Kept::idle();
+    let mut child = Kept::idle().waiting();
     child.kill();
     let answer = details(&child.about());
     assert_eq!(
         answer.text("executable"),
         Some("unreadable: it has none, or has ended")
     );
-    assert_eq!(answer.subject, format!("sleep[{}]", child.0.id()));
+    assert_eq!(answer.subject, format!("sleep[{}]", child.id()));
     assert!(answer.text("cgroup").is_some());
 }
 
 #[test]
 fn only_the_process_that_was_asked_for_is_told() {
-    let child = Kept::idle();
+    let child = Kept::idle().waiting();
     let about = child.about();
     let check = |about: &About, expected| {
         assert_eq!(ask(&ProcessDetails::default(), about), Err(expected));
