@@ -305,7 +305,7 @@ async fn a_socket_that_is_handed_on_changes_its_owner() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let mut watched = Watched::start(INTERVAL).await;
-    assert_own(&watched.row_of(address, "opened").await);
+    assert_own(&watched.row_of(address, "observed").await);
     let inherited = OwnedFd::from(listener.try_clone().unwrap());
     let heir = Kept::spawn(Command::new(IDLE).arg(IDLE_SECONDS).stdin(inherited));
     drop(listener);
