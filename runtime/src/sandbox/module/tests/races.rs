@@ -7,6 +7,12 @@ use cap_std::fs::Dir;
 
 use super::*;
 
+/// So often is a file read that somebody changes.
+const LOOKS: u32 = 2_000;
+
+/// After so many, what was never seen isn't there to see: many times what a thread needs to start.
+const LOOKS_MAX: u32 = 200_000;
+
 /// Walks a way that was found before: what a reader does whose folder is changed meanwhile.
 fn walk(disk: &Disk, way: &str) -> Result<(), String> {
     let folder = disk.path("guests");
@@ -77,24 +83,15 @@ fn what_was_hashed_is_what_is_loaded_however_often_the_file_changes() {
         bytes
     });
     disk.write("guests/a.wasm", &contents[0]);
-    let stop = std::sync::atomic::AtomicBool::new(false);
-    let is_stopped = || stop.load(std::sync::atomic::Ordering::Relaxed);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            // Half the time by a new file, half the time under the reader's hands.
-            for bytes in contents.iter().cycle() {
-                if is_stopped() {
-                    break;
-                }
-                fs::write(disk.path("guests/a.wasm"), bytes).expect("written");
-                fs::write(disk.path("new"), bytes).expect("written");
-                fs::rename(disk.path("new"), disk.path("guests/a.wasm")).expect("renamed");
-            }
-        });
+    let read_on = || {
         let pin = Digest::of(&contents[1]);
         let modules = disk.modules();
         let mut loaded = 0;
-        for _ in 0..2_000 {
+        for look in 0.. {
+            if look >= LOOKS && loaded > 0 {
+                break;
+            }
+            assert!(look < LOOKS_MAX, "it was never what was pinned");
             if let Ok(module) = read(&modules, "a.wasm", LIMIT, Some(&pin)) {
                 assert!(*module.bytes == contents[1], "not what was pinned");
                 loaded += 1;
@@ -103,8 +100,18 @@ fn what_was_hashed_is_what_is_loaded_however_often_the_file_changes() {
                 assert_eq!(module.digest, Digest::of(&module.bytes));
             }
         }
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
-        assert!(loaded > 0, "it was never what was pinned");
+    };
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(read_on);
+        // Half the time by a new file, half the time under the reader's hands.
+        for bytes in contents.iter().cycle() {
+            if reader.is_finished() {
+                break;
+            }
+            fs::write(disk.path("guests/a.wasm"), bytes).expect("written");
+            fs::write(disk.path("new"), bytes).expect("written");
+            fs::rename(disk.path("new"), disk.path("guests/a.wasm")).expect("renamed");
+        }
     });
 }
 
