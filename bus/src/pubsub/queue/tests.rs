@@ -415,7 +415,8 @@ fn a_stalled_receiver_costs_a_pusher_one_deadline_and_not_one_for_each_item() {
         assert_eq!(queue.push(position, item(1)), blocked);
     }
     assert!(started.elapsed() >= deadline);
-    assert!(started.elapsed() < deadline * 100);
+    // One for each item would be a thousand.
+    assert!(started.elapsed() < deadline * 500);
     assert_eq!(queue.try_recv(), Recv::Got(batch(1, 1)));
     assert_eq!(queue.push(1_001, item(1)), Pushed::Queued);
     let expected = [gap(999, DropReason::Blocked, 2, 1_000), batch(1_001, 1)];

@@ -63,7 +63,8 @@ fn stalled_subscribers_that_block_cost_a_publisher_one_deadline_together() {
         publish(&bus, &processes("s", "observed", &[1]));
     }
     assert!(started.elapsed() >= deadline);
-    assert!(started.elapsed() < deadline * 10);
+    // Each for itself would be twenty, and that for the first batch alone.
+    assert!(started.elapsed() < deadline * 20);
     assert_eq!(batches(&good).len(), 3);
     for subscriber in &stalled {
         let counts = subscriber.counts();

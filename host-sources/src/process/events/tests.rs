@@ -125,10 +125,13 @@ async fn thousand_runs(feed: FeedName) -> Option<(Vec<u32>, Vec<ProcessEvent>)> 
     .await
     .unwrap();
     let last = *pids.last().unwrap();
+    // A pid may have been another's before, who ends meanwhile: pids are used again.
+    let is_own = |row: &ProcessEvent| row.ppid == Some(std::process::id());
     let mut rows = heard
-        .until(|row| row.pid == last && row.lifecycle == "exited")
+        .until(|row| is_own(row) && row.pid == last && row.lifecycle == "exited")
         .await;
     rows.extend(heard.stop().await);
+    rows.retain(is_own);
     Some((pids, rows))
 }
 
