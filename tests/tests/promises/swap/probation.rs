@@ -122,8 +122,14 @@ fn a_guest_that_behaves_is_confirmed_and_the_one_before_can_still_be_asked_for()
     assert!(nobody.is_err(), "there is no earlier generation");
     rig.switch(SLOT, &settings_of(TRIGGER, r#"{ do = "count-in-state" }"#));
     assert!(rig.slot(SLOT).on_probation);
-    for number in 1..=1_000 {
-        rig.send(rows::processes(number, 1));
+    for hundred in 0..10 {
+        for number in 1..=100 {
+            rig.send(rows::processes(hundred * 100 + number, 1));
+        }
+        // Within what may wait for it, whoever is slow.
+        rig.wait_until("it has judged them", |rig, _| {
+            rig.slot(SLOT).answered == u64::from((hundred + 1) * 100)
+        });
     }
     rig.wait_until("it is confirmed", |rig, _| !rig.slot(SLOT).on_probation);
     let back = rig.wait(slot.roll_back(Back::tried("all the same")).in_force());
