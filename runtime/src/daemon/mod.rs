@@ -16,6 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::broker::ControlDesk;
 use crate::config::Loaded;
 use crate::guests::Guests;
+use crate::heap::Trimmer;
 use crate::metrics::TextFile;
 use crate::pipeline::{Pipeline, StartError};
 use crate::sink::Console;
@@ -26,7 +27,7 @@ use swaps::SwapWatch;
 
 /// How often the status line, the slots' watch and the config files are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
-/// The exit code of a process that a second signal ends at once.
+/// The exit code of a process that a signal ends at once: the second one, or one that comes before it has started.
 const EXIT_INTERRUPTED: i32 = 130;
 
 /// Everything that a daemon is started with.
@@ -70,6 +71,11 @@ impl Signals {
             _ = self.hang_up.recv() => Asked::Reload,
         }
     }
+
+    /// The next that asks to stop. Cancel safe.
+    async fn stop(&mut self) {
+        while self.next().await != Asked::Stop {}
+    }
 }
 
 /// Runs until a signal, the end of its time, or the end of all sources; then drains. True if
@@ -84,7 +90,11 @@ pub(crate) async fn run(daemon: Daemon) -> Result<bool, StartError> {
     let config = daemon.loaded.config.clone();
     let files = Files::of(&daemon.loaded);
     let (desk, mut controls) = ControlDesk::new();
-    let mut pipeline = start(&daemon).await?;
+    let mut pipeline = tokio::select! {
+        started = start(&daemon) => started?,
+        // Compiling may take minutes on a busy host, and nothing is under way yet that could be lost.
+        () = signals.stop() => std::process::exit(EXIT_INTERRUPTED),
+    };
     pipeline.serve(Arc::new(desk))?;
     summary::started(&daemon.console, &config, &pipeline);
     let mut health = HealthWatch::new(&config.collector, pipeline.bus());
@@ -98,6 +108,7 @@ pub(crate) async fn run(daemon: Daemon) -> Result<bool, StartError> {
     );
     let mut status = status::StatusLine::new(Arc::clone(&daemon.console));
     let mut metrics = TextFile::new(&config.metrics, started);
+    let mut heap = Trimmer::default();
     let mut look = tokio::time::interval(LOOK_INTERVAL);
     let end = daemon
         .run_for
@@ -124,6 +135,7 @@ pub(crate) async fn run(daemon: Daemon) -> Result<bool, StartError> {
                 health.look(&pipeline, &daemon.console);
                 swaps.look(&pipeline, &daemon.console).await;
                 metrics.look(|| pipeline.status()).await;
+                heap.look(Instant::now());
                 if reloader.has_changed() {
                     reloader.reload(&pipeline, &daemon.console).await;
                 }
@@ -135,7 +147,7 @@ pub(crate) async fn run(daemon: Daemon) -> Result<bool, StartError> {
     }
     let deadline = Instant::now() + config.collector.shutdown_timeout;
     tokio::spawn(async move {
-        while signals.next().await != Asked::Stop {}
+        signals.stop().await;
         // The second one means now.
         std::process::exit(EXIT_INTERRUPTED);
     });
