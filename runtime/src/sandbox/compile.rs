@@ -32,6 +32,9 @@ const EXIT_USAGE: u8 = 2;
 const EXIT_MEMORY: u8 = 3;
 /// What Rust's runtime says before it aborts for want of memory; there is no other sign of it.
 const ALLOCATION_FAILED: &str = "memory allocation of ";
+/// How many times its limit of CPU time a child may take by the clock: it has the lowest priority, and on a host whose
+/// cores are all busy a daemon must still come to start.
+const WALL_FACTOR: u32 = 10;
 /// How many characters of the child's words an error shows.
 const SHOWN_CHARACTERS: usize = 400;
 
@@ -67,10 +70,16 @@ pub enum CompileError {
         message: String,
     },
     /// It takes too long.
-    #[error("compiling it takes more than {seconds:.1} s (sandbox.compile_timeout): make the component smaller, or raise the limit", seconds = time_max.as_secs_f64())]
+    #[error("compiling it takes more than {seconds:.1} s of CPU time (sandbox.compile_timeout): make the component smaller, or raise the limit", seconds = time_max.as_secs_f64())]
     TimedOut {
         /// The limit.
         time_max: Duration,
+    },
+    /// It didn't get as much CPU time as it may use, or waits for something.
+    #[error("its compiler has not ended after {seconds:.1} s, {WALL_FACTOR} times sandbox.compile_timeout: the host leaves it no CPU time; try again when it is less busy, or raise the limit", seconds = waited.as_secs_f64())]
+    Starved {
+        /// How long it was waited for.
+        waited: Duration,
     },
     /// It takes too much memory.
     #[error(
@@ -125,14 +134,14 @@ pub enum CompileError {
 pub struct CompileLimits {
     /// The child's address space, in bytes, its own program included (under 40 MiB).
     pub memory_bytes_max: u64,
-    /// By the wall clock; as much CPU time, rounded up to seconds, is a second net.
+    /// CPU time, rounded up to seconds; by the clock it may take ten times as long.
     pub time_max: Duration,
     /// Bytes of machine code.
     pub code_bytes_max: usize,
 }
 
 impl Default for CompileLimits {
-    /// 1 GiB (the largest functions take 400 MB), 60 s, and 256 MiB of code: eight times the
+    /// 1 GiB (the largest functions take 400 MB), 60 s of CPU time, and 256 MiB of code: eight times the
     /// default limit of a component.
     fn default() -> Self {
         Self {
@@ -163,15 +172,16 @@ impl Compiler {
         let key = CodeKey::new(engine, module);
         let code_bytes_max = self.limits.code_bytes_max;
         let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.limits.time_max.saturating_mul(WALL_FACTOR);
         let bounds = Bounds {
-            time_max: self.limits.time_max,
+            time_max: waited,
             output_bytes_max: code_bytes_max.saturating_add(Code::HEADER_BYTES),
         };
         let command = self.command(&program, module);
         let answer = match run(command, Arc::clone(&module.bytes), &bounds) {
             Ok(answer) => answer,
             Err(RunError::Io(source)) => return Err(CompileError::Start { program, source }),
-            Err(RunError::TimedOut) => return Err(self.timed_out()),
+            Err(RunError::TimedOut) => return Err(CompileError::Starved { waited }),
             Err(RunError::TooMuchOutput) => return Err(CompileError::TooLarge { code_bytes_max }),
         };
         if !answer.status.success() {
@@ -216,12 +226,6 @@ impl Compiler {
         command
     }
 
-    const fn timed_out(&self) -> CompileError {
-        CompileError::TimedOut {
-            time_max: self.limits.time_max,
-        }
-    }
-
     fn exit_error(&self, answer: &Answer) -> CompileError {
         let message = one_line(&answer.stderr);
         let out_of_memory = CompileError::OutOfMemory {
@@ -229,7 +233,9 @@ impl Compiler {
         };
         if let Some(signal) = signal(answer.status) {
             return match signal {
-                _ if signal == Signal::XCPU.as_raw() => self.timed_out(),
+                _ if signal == Signal::XCPU.as_raw() => CompileError::TimedOut {
+                    time_max: self.limits.time_max,
+                },
                 _ if signal == Signal::ABORT.as_raw() && message.contains(ALLOCATION_FAILED) => {
                     out_of_memory
                 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 use weir_tests::daemon::{Ended, Home};
-use weir_tests::hostile_guests;
+use weir_tests::{PATIENCE, hostile_guests};
 
 /// From a process's start to the finding about it.
 const FINDING_WITHIN: Duration = Duration::from_secs(2);
@@ -195,6 +195,42 @@ fn a_second_signal_ends_at_once() {
     let ended = daemon.wait();
     assert_eq!(ended.code, Some(130), "{ended:#?}");
     assert!(started.elapsed() < Duration::from_secs(20));
+}
+
+/// Whether a process has a child that compiles.
+fn compiles(pid: u32) -> bool {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("its threads");
+    let children = tasks.flatten().flat_map(|task| {
+        let children = std::fs::read_to_string(task.path().join("children"));
+        let children = children.unwrap_or_default();
+        children
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    });
+    let mut names = children.map(|child| std::fs::read_to_string(format!("/proc/{child}/comm")));
+    names.any(|name| name.is_ok_and(|name| name.trim() == "weir-compile"))
+}
+
+#[test]
+fn a_signal_while_guests_are_compiled_ends_at_once() {
+    let home = Home::new();
+    let mut command = home.command(&["run"]);
+    command
+        // Nothing is there of what was compiled before.
+        .env("WEIR_SANDBOX__CACHE_FOLDER", home.path("new-cache"))
+        .env("WEIR_SANDBOX__STATE_FOLDER", home.path("new-state"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut daemon = command.spawn().expect("the daemon can be started");
+    let until = Instant::now() + PATIENCE;
+    while !compiles(daemon.id()) {
+        assert!(Instant::now() < until, "it never compiles");
+        std::thread::yield_now();
+    }
+    let pid = rustix::process::Pid::from_child(&daemon);
+    rustix::process::kill_process(pid, Signal::TERM).expect("it is there");
+    assert_eq!(daemon.wait().expect("it ends").code(), Some(130));
 }
 
 /// Runs a verb that must fail with one line, and nothing started.

@@ -163,7 +163,7 @@ pub(super) const SANDBOX: &[Key] = &[
             max: Duration::from_mins(10),
         },
         Fallback::Value("\"60s\""),
-        "Compiling one module may take so long.",
+        "Compiling one module may take so much CPU time, and ten times as long on a busy host.",
     ),
     Key::new(
         "sandbox.compile_memory_bytes_max",

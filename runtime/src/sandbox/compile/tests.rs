@@ -132,26 +132,26 @@ fn the_child_has_the_lowest_priority_and_writes_no_files() {
 
 #[test]
 fn a_compiler_that_does_not_end_is_killed_at_the_deadline() {
-    let short = |compiler: &mut Compiler| compiler.limits.time_max = Duration::from_millis(300);
+    let short = |compiler: &mut Compiler| compiler.limits.time_max = Duration::from_millis(30);
     for program in ["sleeps", "closes-and-sleeps"] {
         let started = Instant::now();
         check(
             program,
             short,
             "",
-            "more than 0.3 s (sandbox.compile_timeout)",
+            "not ended after 0.3 s, 10 times sandbox.compile_timeout",
         );
         assert!(started.elapsed() < Duration::from_secs(60), "{program}");
     }
 }
 
 #[test]
-fn cpu_time_is_a_second_net_under_the_deadline() {
+fn a_compiler_that_takes_too_much_cpu_time_is_ended() {
     check(
         "spins",
         usual,
         "",
-        "more than 60.0 s (sandbox.compile_timeout)",
+        "more than 60.0 s of CPU time (sandbox.compile_timeout)",
     );
 }
 

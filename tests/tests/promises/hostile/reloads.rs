@@ -161,7 +161,7 @@ fn a_component_that_is_dear_to_compile_is_refused_within_its_limits() {
         time_max: Duration::from_mins(10),
         ..CompileLimits::default()
     };
-    let short = Duration::from_millis(50);
+    let short = Duration::from_millis(5);
     for (limits, says) in [
         (
             CompileLimits {
