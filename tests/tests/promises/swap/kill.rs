@@ -27,6 +27,10 @@ interval = "10ms"
 events = false
 [collector]
 batch_timeout = "5ms"
+# A request of each batch, whether or not there are new processes.
+[admission]
+dedup_window = "0s"
+rate_max = 1_000_000
 [swap]
 probation_batches = 3
 [slots.signs]
