@@ -115,6 +115,8 @@ impl Drop for Address {
         // The socket first, then the lock: who gets the lock finds no socket of a living process.
         drop(std::fs::remove_file(&self.path));
         drop(self.lock.set_len(0));
+        // Closing alone leaves it locked while a child has a copy: one that was forked and hasn't run its program yet.
+        drop(self.lock.unlock());
     }
 }
 
@@ -284,4 +286,22 @@ fn set_group(path: &Path, group: Option<u32>) -> io::Result<()> {
 #[cfg(not(unix))]
 fn set_group(_path: &Path, _group: Option<u32>) -> io::Result<()> {
     Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_that_was_given_up_is_free_although_a_child_has_a_copy_of_its_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weir.sock");
+        let (address, _listener) = Address::listen(&path, None).unwrap();
+        let copy = address.lock.try_clone().unwrap();
+        let again = Address::listen(&path, None);
+        assert!(matches!(again, Err(AddressError::InUse { .. })));
+        drop(address);
+        assert!(Address::listen(&path, None).is_ok());
+        drop(copy);
+    }
 }
