@@ -94,6 +94,20 @@ fn row(tap: &Verb, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
     panic!("never came: {what}");
 }
 
+/// One table of processes, as who asks for it sees it.
+fn table(home: &Home) -> String {
+    let table = home.run(&[
+        "tap",
+        "events.process.>",
+        "--every",
+        "1h",
+        "--tables",
+        "1",
+        "--json",
+    ]);
+    String::from_utf8_lossy(&table.stdout).into_owned()
+}
+
 /// A daemon on its defaults, but that it looks at sockets often, and watches a folder of the test's own.
 fn start_default(home: &Home, folder: &std::path::Path) -> Daemon {
     let folders = format!(
@@ -245,16 +259,7 @@ fn no_secret_of_a_command_line_is_seen_by_who_listens_records_or_asks() {
         });
         assert_eq!(seen["command_line"], serde_json::json!(kept), "{seen:#}");
     }
-    let table = home.run(&[
-        "tap",
-        "events.process.>",
-        "--every",
-        "1h",
-        "--tables",
-        "1",
-        "--json",
-    ]);
-    let table = String::from_utf8_lossy(&table.stdout).into_owned();
+    let table = table(&home);
     assert!(
         table.contains(&format!("\"pid\":{}", after.0.id())),
         "{table}"
@@ -344,16 +349,7 @@ fn a_source_that_is_off_looks_only_when_somebody_asks() {
     let runs = || source(&status(&home, &[]), "process")["schedule"].clone();
     assert_eq!(runs()["runs"], 0, "{:#}", runs());
     assert!(runs()["in_force_ms"].is_null(), "{:#}", runs());
-    let table = home.run(&[
-        "tap",
-        "events.process.>",
-        "--every",
-        "1h",
-        "--tables",
-        "1",
-        "--json",
-    ]);
-    let table = String::from_utf8_lossy(&table.stdout).into_owned();
+    let table = table(&home);
     let own = format!("\"pid\":{}", std::process::id());
     assert!(table.contains(&own), "not in {table}");
     assert_eq!(runs()["runs"], 1, "{:#}", runs());

@@ -1,6 +1,7 @@
 //! Clients that lose their connection and come back: what they get, what they are told, what is counted.
 
-use proptest::prelude::*;
+mod anywhere;
+mod by_hand;
 
 use super::proxy::Proxy;
 use super::*;
@@ -61,6 +62,47 @@ async fn next_gap(subscriber: &Subscriber) -> Gap {
         Ok(Recv::Got(Delivery::Gap(gap))) => *gap,
         other => panic!("{other:?}"),
     }
+}
+
+/// Says hello, and gives the welcome.
+fn introduce(stream: &mut UnixStream, resume: Option<SessionName>) -> (Welcome, WelcomeMore) {
+    let hello = Hello {
+        version: crate::wire::VERSION,
+        name: "raw".to_owned(),
+    };
+    let hello = control_frame(FrameType::Hello, &(hello, HelloMore { resume })).unwrap();
+    stream.write_all(&hello).unwrap();
+    let frame = next_frame(stream).expect("a welcome");
+    assert_eq!(frame.frame_type(), FrameType::Welcome);
+    decode_with_more(FrameType::Welcome, frame.header()).unwrap()
+}
+
+/// Subscribes; the code of the error, if it is refused.
+fn try_ask(
+    stream: &mut UnixStream,
+    subscribe: &crate::wire::Subscribe,
+    resume: Option<ResumePoint>,
+) -> Option<String> {
+    let more = SubscribeMore { resume };
+    let frame = control_frame(FrameType::Subscribe, &(subscribe, more)).unwrap();
+    stream.write_all(&frame).unwrap();
+    let frame = next_frame(stream).expect("an answer");
+    if frame.frame_type() == FrameType::Subscribed {
+        return None;
+    }
+    let error: ErrorFrame = decode_header(FrameType::Error, frame.header()).unwrap();
+    assert!(!error.fatal);
+    Some(error.code)
+}
+
+fn ask(stream: &mut UnixStream, subscribe: &crate::wire::Subscribe, resume: Option<ResumePoint>) {
+    assert_eq!(try_ask(stream, subscribe, resume), None);
+}
+
+fn gap(stream: &mut UnixStream) -> (GapFrame, GapMore) {
+    let frame = next_frame(stream).expect("a gap");
+    assert_eq!(frame.frame_type(), FrameType::Gap);
+    decode_with_more(FrameType::Gap, frame.header()).unwrap()
 }
 
 #[tokio::test]
@@ -259,167 +301,6 @@ async fn a_client_with_other_wishes_begins_anew_and_is_told_that_something_may_b
     assert!(statistics.balances());
 }
 
-/// Says hello, and gives the welcome.
-fn introduce(stream: &mut UnixStream, resume: Option<SessionName>) -> (Welcome, WelcomeMore) {
-    let hello = Hello {
-        version: crate::wire::VERSION,
-        name: "raw".to_owned(),
-    };
-    let hello = control_frame(FrameType::Hello, &(hello, HelloMore { resume })).unwrap();
-    stream.write_all(&hello).unwrap();
-    let frame = next_frame(stream).expect("a welcome");
-    assert_eq!(frame.frame_type(), FrameType::Welcome);
-    decode_with_more(FrameType::Welcome, frame.header()).unwrap()
-}
-
-/// Subscribes; the code of the error, if it is refused.
-fn try_ask(
-    stream: &mut UnixStream,
-    subscribe: &crate::wire::Subscribe,
-    resume: Option<ResumePoint>,
-) -> Option<String> {
-    let more = SubscribeMore { resume };
-    let frame = control_frame(FrameType::Subscribe, &(subscribe, more)).unwrap();
-    stream.write_all(&frame).unwrap();
-    let frame = next_frame(stream).expect("an answer");
-    if frame.frame_type() == FrameType::Subscribed {
-        return None;
-    }
-    let error: ErrorFrame = decode_header(FrameType::Error, frame.header()).unwrap();
-    assert!(!error.fatal);
-    Some(error.code)
-}
-
-fn ask(stream: &mut UnixStream, subscribe: &crate::wire::Subscribe, resume: Option<ResumePoint>) {
-    assert_eq!(try_ask(stream, subscribe, resume), None);
-}
-
-fn gap(stream: &mut UnixStream) -> (GapFrame, GapMore) {
-    let frame = next_frame(stream).expect("a gap");
-    assert_eq!(frame.frame_type(), FrameType::Gap);
-    decode_with_more(FrameType::Gap, frame.header()).unwrap()
-}
-
-#[tokio::test]
-async fn a_hostile_client_gets_nothing_by_lying_about_where_it_was() {
-    let house = House::new();
-    let subscribe = everything("there").to_wire(1, "there".to_owned());
-    let mut honest = house.raw();
-    let (welcome, more) = introduce(&mut honest, None);
-    ask(&mut honest, &subscribe, None);
-    publish(&house, &["one"]);
-    drop(honest);
-    until("it is away", || is_away(&house, "raw/there")).await;
-    let own = more.session.unwrap();
-    let incarnation = welcome.incarnation;
-    let point = |incarnation, position, rows| {
-        Some(ResumePoint {
-            incarnation,
-            position,
-            rows,
-        })
-    };
-    // What isn't there is a new session, whatever is claimed of it.
-    for session in [own.wrapping_add(1), 0, u128::MAX] {
-        let mut liar = house.raw();
-        let name = Some(SessionName {
-            incarnation,
-            session,
-        });
-        let (_, more) = introduce(&mut liar, name);
-        assert!(more.session.is_some_and(|new| new != own && new != session));
-        assert_eq!(more.frames, 0);
-        ask(&mut liar, &subscribe, point(incarnation, 0, 0));
-        assert_eq!(gap(&mut liar).0.missed, None);
-    }
-    // A position that nothing was published under.
-    let mut liar = house.raw();
-    let name = |session| {
-        Some(SessionName {
-            incarnation,
-            session,
-        })
-    };
-    introduce(&mut liar, name(own));
-    let code = try_ask(&mut liar, &subscribe, point(incarnation, 99, 0));
-    assert_eq!(code.as_deref(), Some("resume"));
-    // What waited under that number is given up; it can be subscribed anew.
-    ask(&mut liar, &subscribe, point(incarnation, 1, u64::MAX));
-    publish(&house, &["two"]);
-    assert_eq!(
-        next_frame(&mut liar).unwrap().frame_type(),
-        FrameType::Deliver
-    );
-    // Rows of what it wasn't sent, of another life, a thousand times.
-    for round in 0..1_000_u64 {
-        let mut next = house.raw();
-        introduce(&mut next, name(own));
-        let point = match round % 3 {
-            0 => point(incarnation, 1, round),
-            1 => point(round.into(), u64::MAX, u64::MAX),
-            _ => point(incarnation, 0, 0),
-        };
-        ask(&mut next, &subscribe, point);
-        assert!(house.bus.statistics().balances());
-    }
-    assert!(house.bus.statistics().subscribers.len() <= 1_001);
-    assert!(house.view().status().away.len() <= 100);
-    publish(&house, &["three"]);
-}
-
-#[tokio::test]
-async fn who_loses_a_thousand_connections_leaves_a_hundred_waiting() {
-    let house = House::new();
-    let mut last = None;
-    for _ in 0..300 {
-        let mut raw = house.raw();
-        let (welcome, more) = introduce(&mut raw, None);
-        for id in 1..=3 {
-            ask(
-                &mut raw,
-                &everything("there").to_wire(id, format!("there {id}")),
-                None,
-            );
-        }
-        last = Some((welcome.incarnation, more.session.unwrap()));
-        drop(raw);
-    }
-    until("all are lost", || {
-        house.view().status().connections.is_empty()
-    })
-    .await;
-    let statistics = house.bus.statistics();
-    assert!(
-        statistics.subscribers.len() <= 256,
-        "{}",
-        statistics.subscribers.len()
-    );
-    assert_eq!(statistics.ring.away, statistics.subscribers.len() as u64);
-    assert!(house.view().status().away.len() <= 100);
-    // The last is among them.
-    let (incarnation, session) = last.unwrap();
-    let mut raw = house.raw();
-    introduce(
-        &mut raw,
-        Some(SessionName {
-            incarnation,
-            session,
-        }),
-    );
-    let subscribe = everything("there").to_wire(2, "there 2".to_owned());
-    publish(&house, &["missed"]);
-    let point = ResumePoint {
-        incarnation,
-        position: 0,
-        rows: 0,
-    };
-    ask(&mut raw, &subscribe, Some(point));
-    assert_eq!(
-        next_frame(&mut raw).unwrap().frame_type(),
-        FrameType::Deliver
-    );
-}
-
 #[tokio::test]
 async fn what_is_published_is_taken_once_however_often_the_connection_is_cut() {
     let house = House::new();
@@ -458,163 +339,6 @@ async fn what_is_published_is_taken_once_however_often_the_connection_is_cut() {
     assert_eq!(house.bus.statistics().published.rows, 3_000);
 }
 
-#[derive(Debug, Clone)]
-enum Step {
-    Publish { class: usize, rows: usize },
-    Cut,
-    CutAfter { bytes: usize },
-    Read { count: usize },
-    Hold(bool),
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        8 => (0..2_usize, 1..4_usize).prop_map(|(class, rows)| Step::Publish { class, rows }),
-        1 => Just(Step::Cut),
-        2 => (0..3_000_usize).prop_map(|bytes| Step::CutAfter { bytes }),
-        3 => (1..9_usize).prop_map(|count| Step::Read { count }),
-        1 => any::<bool>().prop_map(Step::Hold),
-    ]
-}
-
-/// What one subscription is to get, and what it got.
-struct Followed {
-    name: &'static str,
-    subscriber: Subscriber,
-    expected: Vec<String>,
-    received: Vec<String>,
-    missed: u64,
-}
-
-impl Followed {
-    async fn open(client: &BrokerClient, name: &'static str) -> Self {
-        let mut options = everything(name);
-        if name != "all" {
-            let class = Comparison::new("class", Operator::Equal, name);
-            options = options.filter(EventFilter::new().compare(class));
-        }
-        Self {
-            name,
-            subscriber: client.open_subscription(options).await.unwrap(),
-            expected: Vec::new(),
-            received: Vec::new(),
-            missed: 0,
-        }
-    }
-
-    fn take(&mut self, delivery: Delivery<Arc<Batch>>) {
-        match delivery {
-            Delivery::Batch { item: batch, .. } => {
-                let rows = (0..batch.rows()).filter_map(|row| batch.row(row));
-                self.received.extend(rows.map(|row| item(&row)));
-            }
-            Delivery::Gap(gap) => {
-                assert_eq!(gap.reason, DropReason::Disconnected);
-                self.missed += gap.missed.expect("how many");
-            }
-        }
-    }
-
-    fn check(&self) {
-        let mut expected = self.expected.iter();
-        for text in &self.received {
-            assert!(
-                expected.any(|one| one == text),
-                "{text} again, or out of order"
-            );
-        }
-        let all = self.expected.len() as u64;
-        assert_eq!(
-            self.received.len() as u64 + self.missed,
-            all,
-            "{}",
-            self.name
-        );
-    }
-}
-
-async fn run(steps: Vec<Step>, ring_bytes: u64, piece_bytes: usize) {
-    let house = ring(RingLimits {
-        bytes_max: ring_bytes,
-        ..RingLimits::default()
-    });
-    let proxy = proxy(&house);
-    proxy.split(piece_bytes);
-    let client = client_through(&proxy).await;
-    let mut followed = Vec::new();
-    for name in ["all", "a", "b"] {
-        followed.push(Followed::open(&client, name).await);
-    }
-    let publisher = PublisherId::unique();
-    let mut number = 0_usize;
-    let mut put = |followed: &mut Vec<Followed>, class: &str, rows: usize| {
-        let texts: Vec<String> = (0..rows)
-            .map(|_| {
-                number += 1;
-                number.to_string()
-            })
-            .collect();
-        for one in followed
-            .iter_mut()
-            .filter(|one| ["all", class].contains(&one.name))
-        {
-            one.expected.extend(texts.iter().cloned());
-        }
-        let batch = Arc::new(classed(class, &texts));
-        house.bus.publish(publisher, batch).unwrap();
-        texts
-    };
-    for step in steps {
-        match step {
-            Step::Publish { class, rows } => drop(put(&mut followed, ["a", "b"][class], rows)),
-            Step::Cut => proxy.cut(),
-            Step::CutAfter { bytes } => proxy.cut_down_after(Some(bytes)),
-            Step::Hold(is_held) => proxy.hold(is_held),
-            Step::Read { count } => {
-                for one in &mut followed {
-                    for _ in 0..count {
-                        if let Recv::Got(delivery) = one.subscriber.try_recv() {
-                            one.take(delivery);
-                        }
-                    }
-                }
-                tokio::task::yield_now().await;
-            }
-        }
-        assert!(house.bus.statistics().balances());
-    }
-    proxy.hold(false);
-    proxy.cut_down_after(None);
-    // The last rows of each class can't be lost: the connection stands, and nobody cuts it any more.
-    let all_there = || {
-        let statistics = house.bus.statistics();
-        statistics
-            .subscribers
-            .iter()
-            .all(|one| !one.away && one.counts.queued.rows == 0)
-    };
-    until("all are back", || client.status().connected && all_there()).await;
-    let last = [put(&mut followed, "a", 1), put(&mut followed, "b", 1)].concat();
-    for one in &mut followed {
-        while !one
-            .received
-            .last()
-            .is_some_and(|text| last.contains(text) && Some(text) == one.expected.last())
-        {
-            let received = tokio::time::timeout(PATIENCE, one.subscriber.recv()).await;
-            match received {
-                Ok(Recv::Got(delivery)) => one.take(delivery),
-                other => panic!("{}: {other:?}", one.name),
-            }
-        }
-        one.check();
-        let counts = counts(&house, &format!("reader/{}", one.name));
-        assert_eq!(counts.matched.rows, one.expected.len() as u64);
-        assert_eq!(counts.dropped.total().rows, one.missed, "{counts:?}");
-        assert_eq!(counts.delivered.rows, one.received.len() as u64);
-    }
-}
-
 fn classed(class: &str, texts: &[String]) -> Batch {
     let event = |text: &String| {
         let row = json!({"kind": "inventory", "class": class, "item": text});
@@ -623,22 +347,6 @@ fn classed(class: &str, texts: &[String]) -> Batch {
     let events: Vec<_> = texts.iter().map(event).collect();
     let topic = Topic::parse("events.inventory.item").unwrap();
     Batch::of_events(topic, "claimed", 0, &events).unwrap()
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
-    #[test]
-    fn wherever_the_connection_is_cut_what_came_and_the_gaps_are_all_that_matched(
-        steps in prop::collection::vec(step(), 1..80),
-        ring_bytes in prop_oneof![Just(0), 1_000..40_000_u64, Just(16 << 20)],
-        piece_bytes in prop_oneof![1..500_usize, Just(64 << 10)],
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(run(steps, ring_bytes, piece_bytes));
-    }
 }
 
 #[tokio::test]

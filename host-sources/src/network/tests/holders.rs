@@ -206,15 +206,15 @@ async fn an_accepted_connection_is_of_the_process_that_closes_it_and_not_of_who_
 
 /// A process connects, forks and ends; its child keeps the connection until it is told to end.
 const INHERITED: &str = r"
-import os, socket, sys, time
+import os, socket, sys
 s = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
 print(s.getsockname()[1], flush=True)
-first = os.getpid()
+ended, ends = os.pipe()
 if os.fork():
     os._exit(0)
-# Whoever closes it last is its owner.
-while os.getppid() == first:
-    time.sleep(0.001)
+# Whoever closes it last is its owner: the first one's end closes all that it has.
+os.close(ends)
+os.read(ended, 1)
 print(os.getpid(), flush=True)
 sys.stdin.readline()
 ";

@@ -332,9 +332,21 @@ async fn arguments_that_are_long_or_no_text_are_kept() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_with_threads_exits_once_and_when_the_last_is_gone() {
-    let python = "import threading, time
-for _ in range(8):
-    threading.Thread(target=time.sleep, args=(0.01,)).start()
+    // The first thread ends alone, and the last one ends the process once it has seen that.
+    let python = "import ctypes, os, platform, threading
+def is_gone():
+    with open(f'/proc/self/task/{os.getpid()}/stat') as stat:
+        return stat.read().rpartition(')')[2].split()[0] == 'Z'
+def last():
+    while not is_gone():
+        pass
+    os._exit(3)
+threads = [threading.Thread(target=int) for _ in range(8)]
+for thread in threads:
+    thread.start()
+    thread.join()
+threading.Thread(target=last).start()
+ctypes.CDLL(None).syscall(60 if platform.machine() == 'x86_64' else 93, 0)
 ";
     let Some(heard) = Heard::by(FeedName::Ebpf).await else {
         return;
@@ -346,7 +358,9 @@ for _ in range(8):
         .await;
     rows.extend(heard.stop().await);
     assert_eq!(of(&rows, pid, "started").len(), 1);
-    assert_eq!(of(&rows, pid, "exited").len(), 1);
+    let exited = of(&rows, pid, "exited");
+    assert_eq!(exited.len(), 1, "{exited:?}");
+    assert_eq!(exited[0].exit_code, Some(3));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
